@@ -1,0 +1,1 @@
+"""Configuration: every key declared once (`settings`), layered, validated and explained (`load`)."""

@@ -1,0 +1,161 @@
+"""Where configuration comes from: defaults < file < environment's file < environment variables < secret files.
+
+Every value remembers its origin, so that a refusal says which file or variable to mend and `config show` can tell.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource
+
+from priceverse.config.settings import Settings
+
+DEFAULT_FILE = Path("/etc/priceverse/priceverse.toml")
+PREFIX = "PRICEVERSE_"
+CREDENTIALS = {"database_password": ("database", "password"), "redis_password": ("redis", "password")}
+"""Names of systemd credentials (`LoadCredential=`) and the keys that they set."""
+
+Tree = dict[str, Any]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text is one line per fault: origin, key, what came, what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid configuration and the origin of every value that is not a default (`section.key` → origin)."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+class _Names(Settings, BaseSettings):  # type: ignore[misc] # both declare model_config; pydantic merges them
+    """The settings as pydantic-settings wants them, for reading environment variables by the model's names."""
+
+
+class _Environment(EnvSettingsSource):
+    """Environment variables; lists may be JSON or commas."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: str) -> Any:  # noqa: ANN401 - overrides
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def load(
+    file: Path | None = None, *, environ: Mapping[str, str] | None = None, overrides: Tree | None = None
+) -> Loaded:
+    """Read and validate the configuration.
+
+    `file` must exist when given; without it `/etc/priceverse/priceverse.toml` is read if there. `overrides` (a nested
+    table, from command-line flags) win over everything. Raises ConfigError.
+    """
+    environ = os.environ if environ is None else environ
+    layers: list[tuple[str, Tree]] = [("default", Settings().model_dump(mode="json"))]
+    layers += _files(file)
+    layers.append(("environment", _environment(environ)))
+    layers.append(("credential", _credentials(environ)))
+    layers.append(("command line", overrides or {}))
+    tree: Tree = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        _merge(tree, layer, origin, origins, ())
+    _read_secret_files(tree)
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(error, origins))) from None
+    return Loaded(settings, {key: origin for key, origin in origins.items() if origin != "default"})
+
+
+def _files(file: Path | None) -> list[tuple[str, Tree]]:
+    if file is None and not DEFAULT_FILE.exists():
+        return []
+    main = file or DEFAULT_FILE
+    table = _toml(main)
+    layers = [(str(main), table)]
+    environment = table.get("app", {}).get("environment") if isinstance(table.get("app"), dict) else None
+    extra = main.with_name(f"{environment}.toml")
+    if environment and extra != main and extra.exists():
+        layers.append((str(extra), _toml(extra)))
+    return layers
+
+
+def _toml(path: Path) -> Tree:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def _environment(environ: Mapping[str, str]) -> Tree:
+    ours = {k: v for k, v in environ.items() if k.upper().startswith(PREFIX)}
+    for name in ours:
+        section = name[len(PREFIX) :].lower().split("__")[0]
+        if section not in Settings.model_fields:
+            raise ConfigError(f"environment: {name}: unknown section {section!r}, allowed: {_names()}")
+    source = _Environment(_Names, env_prefix=PREFIX, env_nested_delimiter="__", case_sensitive=False)
+    source.env_vars = {k.lower(): v for k, v in ours.items()}
+    return source()
+
+
+def _names() -> str:
+    return ", ".join(Settings.model_fields)
+
+
+def _credentials(environ: Mapping[str, str]) -> Tree:
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    tree: Tree = {}
+    for name, (section, key) in CREDENTIALS.items() if folder else ():
+        path = Path(folder or "", name)
+        if path.exists():
+            tree.setdefault(section, {})[key] = path.read_text(encoding="utf-8").strip()
+    return tree
+
+
+def _merge(into: Tree, layer: Tree, origin: str, origins: dict[str, str], path: tuple[str, ...]) -> None:
+    for key, value in layer.items():
+        here = (*path, key)
+        if isinstance(value, dict):
+            below = into.get(key)
+            into[key] = dict(below) if isinstance(below, dict) else {}
+            _merge(into[key], value, origin, origins, here)
+        else:
+            into[key] = value
+            origins[".".join(here)] = origin
+
+
+def _read_secret_files(tree: Tree) -> None:
+    for section in ("database", "redis"):
+        table = tree.get(section)
+        if not isinstance(table, dict) or not table.get("password_file") or table.get("password"):
+            continue
+        try:
+            table["password"] = Path(table["password_file"]).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"{section}.password_file: {table['password_file']}: {error.strerror}") from None
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> list[str]:
+    lines = []
+    faults = [(".".join(str(part) for part in fault["loc"]), fault) for fault in error.errors()]
+    for key, fault in faults:
+        if any(other.startswith(f"{key}.") for other, _ in faults):
+            continue  # the parent only repeats what its member already said
+        origin = next(
+            (o for k, o in origins.items() if f"{key}.".startswith(f"{k}.") or k.startswith(f"{key}.")), "default"
+        )
+        came = "" if isinstance(fault["input"], dict) or "password" in key else f", got {str(fault['input'])[:60]!r}"
+        what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{origin}: {key or 'configuration'}: {what}{'' if what == 'unknown key' else came}")
+    return lines

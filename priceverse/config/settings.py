@@ -1,0 +1,276 @@
+"""Every configuration key: name, type, default, bounds and meaning. The only place where a default stands.
+
+The root validates the tree once (`load`) and hands it to the children as JSON; `Settings.model_validate` reads it back.
+Durations keep the seed's milliseconds where the seed named the key; new keys carry their unit in their name.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, SerializationInfo, model_validator
+
+from priceverse.config.defaults import DEFAULT_PAIRS
+from priceverse.model.exchange import Exchange, Quote
+from priceverse.model.pair import PAIR
+from priceverse.model.price import Method
+
+
+def _reveal(secret: SecretStr, info: SerializationInfo) -> str:
+    """Show a secret only to a child process (`context={"secrets": True}`), mask it everywhere else."""
+    return secret.get_secret_value() if info.context and info.context.get("secrets") else "********"
+
+
+Secret = Annotated[SecretStr, PlainSerializer(_reveal, return_type=str)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+PairName = Annotated[str, Field(pattern=f"^{PAIR.pattern}$")]
+
+
+class Section(BaseModel):
+    """A table of the configuration: unknown keys are refused, values never change in place."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class App(Section):
+    name: str = Field("priceverse", pattern=r"^[a-z0-9-]{1,32}$", description="Instance name, in logs and Redis keys.")
+    environment: Literal["development", "staging", "production"] = Field(
+        "production", description="Also loads etc/<environment>.toml beside the main file."
+    )
+    host: str = Field("0.0.0.0", description="Address the API listens on.")  # noqa: S104 - the seed's default
+    port: Port = Field(3000, description="Port the API listens on; 0 takes a free one.")
+
+
+class Pool(Section):
+    min: int = Field(1, ge=0, le=64, description="Connections kept open per process.")
+    max: int = Field(4, ge=1, le=64, description="Most connections per process.")
+
+
+class Database(Section):
+    host: str = Field("localhost", description="Host name, or the directory of a unix socket.")
+    port: Port = Field(5432, description="Port (names the socket file too).")
+    database: str = Field("priceverse", description="Database name.")
+    user: str = Field("priceverse", description="Role.")
+    password: Secret | None = Field(None, description="Password; better a credential or `password_file`.")
+    password_file: Path | None = Field(None, description="File that holds the password.")
+    ssl: bool = Field(False, description="Require TLS and verify the server's certificate and name.")
+    ssl_root_cert: Path | None = Field(None, description="CA file for `ssl`; default: the system's.")
+    pool: Pool = Field(Pool(), description="Connection pool of each process.")
+    connect_timeout_s: int = Field(5, ge=1, le=60, description="Bound on connecting, seconds.")
+    statement_timeout_ms: int = Field(5000, ge=100, le=600_000, description="Bound on every statement.")
+    migrate_on_start: bool = Field(False, description="Migrate at start instead of refusing an old schema.")
+
+
+class Redis(Section):
+    host: str = Field("localhost", description="Host name.")
+    port: Port = Field(6379, description="Port.")
+    unix_socket: Path | None = Field(None, description="Unix socket, used instead of host and port.")
+    username: str | None = Field(None, description="ACL user.")
+    password: Secret | None = Field(None, description="Password; better a credential or `password_file`.")
+    password_file: Path | None = Field(None, description="File that holds the password.")
+    db: int = Field(0, ge=0, le=15, description="Database number.")
+    tls: bool = Field(False, description="Use TLS and verify the server's certificate and name.")
+    tls_ca: Path | None = Field(None, description="CA file for `tls`; default: the system's.")
+    timeout_s: float = Field(5.0, gt=0, le=60, description="Bound on every command, seconds.")
+
+
+class Venue(Section):
+    ws_url: str = Field("", description="WebSocket endpoint (KuCoin: unused, its REST reply names one).")
+    rest_url: str = Field("", description="REST base.")
+    quote: Quote = Field(Quote.USD, description="Currency in which this venue quotes our USD pairs.")
+
+
+class Exchanges(Section):
+    enabled: tuple[Exchange, ...] = Field(tuple(Exchange), min_length=1, description="Venues to listen to.")
+    max_reconnect_attempts: int = Field(10, ge=1, le=1000, description="Failures in a row before the collector exits.")
+    reconnect_base_delay: int = Field(1000, ge=10, le=60_000, description="First reconnect delay, ms; doubles to 30 s.")
+    connect_timeout_s: float = Field(10.0, gt=0, le=60, description="Bound on a WebSocket handshake, seconds.")
+    mute_timeout_s: float = Field(30.0, gt=1, le=600, description="Reconnect after so long without any frame.")
+    max_frame_bytes: int = Field(1 << 20, ge=1 << 12, le=1 << 24, description="A larger frame ends the connection.")
+    tls_ca: Path | None = Field(None, description="CA file for wss and https; default: the system's.")
+    binance: Venue = Venue(ws_url="wss://stream.binance.com:9443", rest_url="https://api.binance.com", quote=Quote.USDT)
+    kraken: Venue = Venue(ws_url="wss://ws.kraken.com/v2", rest_url="https://api.kraken.com", quote=Quote.USD)
+    coinbase: Venue = Venue(
+        ws_url="wss://ws-feed.exchange.coinbase.com", rest_url="https://api.exchange.coinbase.com", quote=Quote.USD
+    )
+    okx: Venue = Venue(ws_url="wss://ws.okx.com:8443/ws/v5/public", rest_url="https://www.okx.com", quote=Quote.USDT)
+    bybit: Venue = Venue(
+        ws_url="wss://stream.bybit.com/v5/public/spot", rest_url="https://api.bybit.com", quote=Quote.USDT
+    )
+    kucoin: Venue = Venue(ws_url="", rest_url="https://api.kucoin.com", quote=Quote.USDT)
+
+    def venue(self, exchange: Exchange) -> Venue:
+        """Return the table of one venue."""
+        venue: Venue = getattr(self, exchange.value)
+        return venue
+
+
+class Cbr(Section):
+    url: str = Field("https://www.cbr.ru/scripts/XML_daily.asp", description="Bank of Russia daily rates.")
+    interval_s: float = Field(3600.0, ge=1, le=86_400, description="Time between fetches.")
+    timeout_s: float = Field(10.0, gt=0, le=60, description="Bound on one fetch.")
+    max_bytes: int = Field(1 << 20, ge=1 << 10, le=1 << 24, description="Larger documents are refused.")
+    max_jump: Decimal = Field(Decimal("0.2"), gt=0, le=10, description="A larger step from the last good rate is held.")
+    max_age_days: int = Field(4, ge=1, le=60, description="An older rate makes RUB prices stale.")
+
+
+class Symbol(Section):
+    symbol: str = Field(min_length=1, max_length=64, description="The venue's own name.")
+    quote: Quote | None = Field(None, description="Quote currency, where it differs from the venue's.")
+
+
+class Pair(Section):
+    enabled: bool = Field(True, description="Collect or derive this pair.")
+    listed: bool = Field(True, description="Offer it to API clients.")
+    symbols: dict[Exchange, Symbol] = Field(default_factory=dict, description="Venue → symbol, for a collected pair.")
+    derived_from: PairName | None = Field(None, description="Source pair of a pair computed through the RUB rate.")
+    method: Method | None = Field(None, description="Overrides aggregation.method.")
+    min_sources: int | None = Field(None, ge=1, le=6, description="Overrides aggregation.min_sources.")
+    max_deviation: Decimal | None = Field(None, gt=0, le=1, description="Overrides aggregation.max_deviation.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_symbols(cls, data: object) -> object:
+        """Accept `binance = "BTCUSDT"` for `binance = { symbol = "BTCUSDT" }`."""
+        if isinstance(data, dict) and isinstance(data.get("symbols"), dict):
+            symbols = {k: {"symbol": v} if isinstance(v, str) else v for k, v in data["symbols"].items()}
+            return data | {"symbols": symbols}
+        return data
+
+    @model_validator(mode="after")
+    def _collected_or_derived(self) -> Self:
+        if self.enabled and bool(self.symbols) == (self.derived_from is not None):
+            raise ValueError("needs either `symbols` (collected) or `derived_from` (computed)")
+        return self
+
+
+class Aggregation(Section):
+    interval: int = Field(10_000, ge=1000, le=3_600_000, description="Grid of price_history rows, ms.")
+    window_size: int = Field(30_000, ge=1000, le=3_600_000, description="Length of the price window, ms.")
+    lateness_ms: int = Field(2000, ge=0, le=60_000, description="How long a history row waits for late trades.")
+    publish_interval_ms: int = Field(250, ge=20, le=10_000, description="Shortest time between live prices of a pair.")
+    heartbeat_ms: int = Field(1000, ge=100, le=30_000, description="A quiet pair's last price is published so often.")
+    method: Method = Field(Method.VWAP, description="How venue prices become one.")
+    min_sources: int = Field(1, ge=1, le=6, description="Fewer admitted venues give no price.")
+    max_deviation: Decimal = Field(Decimal("0.05"), gt=0, le=1, description="A venue further from the median is out.")
+    max_weight: Decimal = Field(Decimal(1), gt=0, le=1, description="Largest share of one venue; 1 is no cap.")
+    max_source_age_ms: int = Field(30_000, ge=1000, le=3_600_000, description="A venue without newer trades is stale.")
+    stream_keep_s: int = Field(3600, ge=60, le=86_400, description="Trades are kept in Redis so long.")
+
+
+class Api(Section):
+    max_price_age_ms: int = Field(120_000, ge=1000, le=3_600_000, description="An older price is not served.")
+    max_body_bytes: int = Field(65_536, ge=1024, le=1 << 20, description="A larger request body is refused with 413.")
+    max_batch: int = Field(50, ge=1, le=1000, description="Most calls in one batch.")
+    timeout_s: float = Field(30.0, gt=0, le=300, description="Longest time a call may take.")
+
+
+class PoolSize(Section):
+    size: int | Literal["auto"] = Field("auto", description="Members at start; `auto` is the CPU count.")
+    min: int = Field(2, ge=1, le=64, description="Fewest members.")
+    max: int = Field(8, ge=1, le=64, description="Most members.")
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.min > self.max or (isinstance(self.size, int) and not self.min <= self.size <= self.max):
+            raise ValueError(f"needs min <= size <= max, got min={self.min} size={self.size} max={self.max}")
+        return self
+
+
+class Supervisor(Section):
+    control_socket: Path = Field(Path("/run/priceverse/control.sock"), description="Unix socket of `priceverse ctl`.")
+    aggregators: PoolSize = Field(PoolSize(), description="Aggregator pool.")
+    handlers: PoolSize = Field(PoolSize(max=16), description="API handler pool.")
+    ready_timeout_s: float = Field(30.0, gt=0, le=600, description="A child not ready by then is restarted.")
+    stop_timeout_s: float = Field(10.0, gt=0, le=600, description="A child not gone by then is killed.")
+
+
+class Retention(Section):
+    raw_days: int = Field(7, ge=1, le=3650, description="price_history is kept so long.")
+    partitions_ahead_days: int = Field(3, ge=1, le=60, description="Daily partitions made ahead.")
+
+
+class Logging(Section):
+    level: Literal["trace", "debug", "info", "warn", "error", "fatal"] = Field(
+        "info", description="Least level logged."
+    )
+    pretty: bool = Field(False, description="Text for people instead of JSON.")
+
+
+class Health(Section):
+    enabled: bool = Field(True, description="Serve the health endpoints.")
+    path: str = Field("/health", pattern="^/", description="Path of the full health report.")
+    timeout: int = Field(5000, ge=100, le=60_000, description="Bound on one check, ms.")
+
+
+class Simulator(Section):
+    """Present only when this instance plays the exchanges itself (`priceverse up`)."""
+
+    listen_port: Port = Field(0, description="Loopback port of the simulator; 0: not used.")
+    replay: Path | None = Field(None, description="Folder of captured frames to replay instead of a random walk.")
+    speed: float = Field(1.0, gt=0, le=1000, description="Pace of the replay or the walk.")
+    seed: int = Field(0, description="Seed of the random walk.")
+    truth: Path | None = Field(None, description="File that receives every trade sent.")
+
+
+def _default_pairs() -> dict[str, Pair]:
+    return {name: Pair.model_validate(pair) for name, pair in DEFAULT_PAIRS.items()}
+
+
+class Settings(Section):
+    """The whole tree."""
+
+    app: App = App()
+    database: Database = Database()
+    redis: Redis = Redis()
+    exchanges: Exchanges = Exchanges()
+    cbr: Cbr = Cbr()
+    pairs: dict[PairName, Pair] = Field(default_factory=_default_pairs)
+    aggregation: Aggregation = Aggregation()
+    api: Api = Api()
+    supervisor: Supervisor = Supervisor()
+    retention: Retention = Retention()
+    logging: Logging = Logging()
+    health: Health = Health()
+    simulator: Simulator = Simulator()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name, pair in self.pairs.items():
+            source = pair.derived_from
+            if pair.enabled and source is not None and source not in self.source_pairs:
+                raise ValueError(f"pairs.{name}.derived_from is {source!r}, which is not an enabled collected pair")
+        if self.aggregation.window_size % 1000 or self.aggregation.interval % 1000:
+            raise ValueError("aggregation.window_size and aggregation.interval must be whole seconds")
+        return self
+
+    @property
+    def source_pairs(self) -> tuple[str, ...]:
+        """Pairs made from trades, the USDT reference among them, in the order of the configuration."""
+        return tuple(name for name, pair in self.pairs.items() if pair.enabled and pair.symbols)
+
+    @property
+    def listed_pairs(self) -> tuple[str, ...]:
+        """Pairs that API clients may ask for."""
+        return tuple(name for name, pair in self.pairs.items() if pair.enabled and pair.listed)
+
+    def derived_pairs(self, source: str) -> tuple[str, ...]:
+        """Return the enabled pairs computed from `source`."""
+        return tuple(name for name, pair in self.pairs.items() if pair.enabled and pair.derived_from == source)
+
+    def symbols(self, exchange: Exchange) -> dict[str, str]:
+        """Return the venue's symbol → pair, for every enabled pair that it trades."""
+        return {
+            pair.symbols[exchange].symbol: name
+            for name, pair in self.pairs.items()
+            if pair.enabled and exchange in pair.symbols
+        }
+
+    def quote(self, pair: str, exchange: Exchange) -> Quote:
+        """Return the currency in which `exchange` quotes `pair`."""
+        symbol = self.pairs[pair].symbols.get(exchange)
+        return (symbol.quote if symbol else None) or self.exchanges.venue(exchange).quote
+
+    def for_child(self) -> dict[str, object]:
+        """Return the tree as JSON values with the secrets in clear: only ever for a pipe to a child."""
+        return self.model_dump(mode="json", context={"secrets": True})

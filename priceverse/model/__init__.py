@@ -1,0 +1,1 @@
+"""The words of the domain: pair, exchange, trade, price, rate. Standard library only; imported by everything."""

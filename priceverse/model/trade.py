@@ -1,0 +1,28 @@
+"""A trade: what one exchange frame says happened, exactly, and nothing that we concluded from it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from priceverse.model.exchange import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One trade of one exchange.
+
+    `price` and `volume` hold exactly the digits received, in the venue's own quote currency and in the base currency.
+    `timestamp_ms` is the exchange's time, floored to ms UTC. `trade_id` is unique per exchange and symbol; `side` is
+    the taker's. `historical` marks what the venue replays on subscribing: real, but maybe already counted.
+    `block` marks an off-book trade, which does not make a price.
+    """
+
+    exchange: str
+    symbol: str
+    pair: str
+    price: Decimal
+    volume: Decimal
+    timestamp_ms: int
+    trade_id: str
+    side: Side
+    historical: bool = False
+    block: bool = False
