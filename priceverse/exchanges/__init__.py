@@ -1,0 +1,1 @@
+"""The exchanges' languages: frame → trades, pure. No socket, no clock, no Redis in here."""

@@ -1,0 +1,102 @@
+"""What an adapter is: data and pure functions that turn one venue's frames into trades. The collector does all waiting.
+
+One adapter per venue, in the file of its name; `registry` maps the enum to them. Whatever a venue sends, `receive` returns
+a list and raises nothing: what could not be understood is a `Reject`, counted and dropped by the caller.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from priceverse.model.exchange import Exchange
+from priceverse.model.trade import Trade
+
+
+class ControlKind(StrEnum):
+    """What a frame that carries no trade means for the session."""
+
+    ACK = "ack"  # a subscription was accepted
+    STATUS = "status"  # the venue talks about itself
+    HEARTBEAT = "heartbeat"  # the link lives though the market is silent
+    PONG = "pong"  # reply to our ping
+    WELCOME = "welcome"  # subscribe now
+    SHUTDOWN = "shutdown"  # the venue will close: connect anew at once
+    ERROR = "error"  # the venue refused something
+    IGNORED = "ignored"  # well formed, nothing to do
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A frame, or part of one, that is not a trade. `symbol` where the venue names one; `detail` is its own text."""
+
+    kind: ControlKind
+    symbol: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A frame, or one row of it, that cannot be a trade. `reason` is a short constant, `sample` a bounded piece."""
+
+    reason: str
+    sample: str
+
+
+Item = Trade | Control | Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request to make before connecting (KuCoin's token) or for backfill."""
+
+    method: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to connect and how to keep the connection.
+
+    `secret` is the part of `url` never to be logged ("" if none). `ping_interval_s` is how often the client must send
+    `Adapter.ping` (None: the venue pings, or nobody does). `wait_welcome`: subscribe only after a WELCOME.
+    """
+
+    url: str
+    secret: str = ""
+    ping_interval_s: float | None = None
+    wait_welcome: bool = False
+
+
+class PreludeError(Exception):
+    """The reply to the prelude cannot be used; the text says what came and what was expected."""
+
+
+class Adapter(Protocol):
+    """One venue's protocol. Instances hold only their symbol map (venue symbol → pair)."""
+
+    exchange: Exchange
+    lifetime_s: float | None
+    """The venue cuts a connection of this age; None where no limit is documented."""
+
+    def __init__(self, symbols: Mapping[str, str]) -> None: ...
+
+    def prelude(self, rest_url: str) -> Request | None:
+        """Return the request to make before each connection, if the venue wants one."""
+        ...
+
+    def endpoint(self, ws_url: str, prelude: bytes | None, connect_id: str) -> Endpoint:
+        """Return where to connect, from the configured base and the reply to the prelude. Raises PreludeError."""
+        ...
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Return the text frames that subscribe to `symbols` (venue spelling); none where the URL does it."""
+        ...
+
+    def ping(self, now_ms: int) -> str:
+        """Return the keep-alive text frame for `Endpoint.ping_interval_s`."""
+        ...
+
+    def receive(self, frame: str | bytes) -> list[Item]:
+        """Return everything in one frame, in the frame's order. Never raises for what a venue may send."""
+        ...
