@@ -1,0 +1,43 @@
+# Everything a person or a machine needs to start, test and check this repository. `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help run test lint bench setup lock clean
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: setup ## start everything here against the exchange simulator and print the page's URL (ARGS=--live: real exchanges)
+	@$(BIN)/priceverse up $(ARGS)
+
+test: setup ## run the whole suite against real Redis and PostgreSQL that it starts itself
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## format check, lint, types, import contracts, dependencies
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
+
+bench: setup ## run the benches: figures and ratios against a peer on the same work
+	@for bench in tests/bench/[a-z]*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+setup: $(READY) ## create .venv from the hash-locked requirements
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 or newer is needed: install it or say make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) >/dev/null \
+		|| { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: apt-get install python3-venv"; exit 1; }
+	@echo "installing the locked requirements into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+lock: ## resolve requirements.txt anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --all-extras pyproject.toml --output-file requirements.txt --custom-compile-command "make lock"
+
+clean: ## remove the environment and the state of make run
+	rm -rf $(VENV) .priceverse build dist *.egg-info
