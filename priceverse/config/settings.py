@@ -31,6 +31,15 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, data: object) -> object:
+        """Read `key = ""` as "not set" where a key has no default: TOML and the environment know no null."""
+        if not isinstance(data, dict):
+            return data
+        unset = {name for name, field in cls.model_fields.items() if field.default is None and data.get(name) == ""}
+        return {key: None if key in unset else value for key, value in data.items()}
+
 
 class App(Section):
     name: str = Field("priceverse", pattern=r"^[a-z0-9-]{1,32}$", description="Instance name, in logs and Redis keys.")

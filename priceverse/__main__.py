@@ -1,0 +1,5 @@
+"""`python -m priceverse` is the `priceverse` command."""
+
+from priceverse.cli import main
+
+main()

@@ -1,0 +1,46 @@
+"""The `priceverse` command: one file a subcommand, imported only when it is called."""
+
+import importlib
+import sys
+
+import click
+
+from priceverse import __version__
+
+COMMANDS = {
+    "up": "Start everything on this machine: servers, simulator (or --live), the whole tree.",
+    "run": "Run the daemon against the configured servers (what systemd starts).",
+    "ctl": "Look at and steer a running daemon.",
+    "config": "Check, show and explain the configuration.",
+    "migrate": "Bring the database schema up to date.",
+    "simulate": "Play the six exchanges and the Bank of Russia on loopback.",
+    "decode": "Turn raw exchange frames on stdin into trades on stdout.",
+    "rate": "Read a Bank of Russia document on stdin, print its USD rate.",
+}
+
+
+class _Lazy(click.Group):
+    """Loads a subcommand's module on use, so that `--help` and `decode` start fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - overrides
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - overrides
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"priceverse.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - overrides
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="priceverse")
+def main() -> None:
+    """Run a price oracle: six exchanges in, one trustworthy price per pair out."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
