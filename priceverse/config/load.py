@@ -148,14 +148,18 @@ def _read_secret_files(tree: Tree) -> None:
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> list[str]:
     lines = []
-    faults = [(".".join(str(part) for part in fault["loc"]), fault) for fault in error.errors()]
+    faults = [(".".join(str(part) for part in fault["loc"] if part != "[key]"), fault) for fault in error.errors()]
     for key, fault in faults:
         if any(other.startswith(f"{key}.") for other, _ in faults):
             continue  # the parent only repeats what its member already said
-        origin = next(
-            (o for k, o in origins.items() if f"{key}.".startswith(f"{k}.") or k.startswith(f"{key}.")), "default"
-        )
+        origin = _origin(key, origins)
         came = "" if isinstance(fault["input"], dict) or "password" in key else f", got {str(fault['input'])[:60]!r}"
         what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
         lines.append(f"{origin}: {key or 'configuration'}: {what}{'' if what == 'unknown key' else came}")
     return lines
+
+
+def _origin(key: str, origins: Mapping[str, str]) -> str:
+    """Return the layer that set `key`, a table above it or a key below it; whoever changed a default is to blame."""
+    related = [o for k, o in origins.items() if f"{key}.".startswith(f"{k}.") or k.startswith(f"{key}.")]
+    return next((origin for origin in reversed(related) if origin != "default"), "configuration")

@@ -1,0 +1,85 @@
+"""Settings → the tree of processes: the one place where roles, counts and restart policy meet. Pure.
+
+Start order (children of one number start side by side, the next number when these are ready; stop is the reverse):
+0 the simulator, where this instance plays the exchanges itself; 1 what consumes trades; 2 the collectors; 3 the API.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from priceverse.config.settings import PoolSize, Settings
+from supervisor.spec import Autoscale, ChildSpec, ListenerSpec, PoolSpec, Strategy, TreeSpec
+
+API_LISTENER = "api"
+LEAN = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
+"""Environment of every child: worker threads otherwise cost glibc an arena each; logs reach the shipper at once."""
+
+
+def tree(settings: Settings) -> TreeSpec:
+    """Return the whole tree for `settings`."""
+    simulator = (_child(settings, "simulator", order=0),) if settings.simulator.listen_port else ()
+    return TreeSpec(
+        children=(
+            *simulator,
+            _child(settings, "rates", order=1),
+            _child(settings, "housekeeper", order=1),
+            *(_collector(settings, exchange) for exchange in settings.exchanges.enabled),
+        ),
+        pools=(_aggregators(settings), _handlers(settings)),
+        listeners=(ListenerSpec(name=API_LISTENER, host=settings.app.host, port=settings.app.port),),
+        control=settings.supervisor.control_socket,
+    )
+
+
+def _child(settings: Settings, role: str, *, order: int, name: str = "", **extra: Any) -> ChildSpec:  # noqa: ANN401
+    return ChildSpec(
+        name=name or role,
+        role=role,
+        argv=(sys.executable, "-m", f"priceverse.{role}"),
+        env=LEAN,
+        settings={"settings": settings.for_child(), **extra.pop("settings_extra", {})},
+        order=order,
+        ready_timeout_s=settings.supervisor.ready_timeout_s,
+        stop_timeout_s=settings.supervisor.stop_timeout_s,
+        **extra,
+    )
+
+
+def _collector(settings: Settings, exchange: str) -> ChildSpec:
+    own: Mapping[str, str] = {"exchange": exchange}
+    return _child(settings, "collector", order=2, name=f"collector.{exchange}", critical=True, settings_extra=own)
+
+
+def _aggregators(settings: Settings) -> PoolSpec:
+    """Each source pair is a key, owned by one member; its derived pairs live with it."""
+    size = settings.supervisor.aggregators
+    return PoolSpec(
+        name="aggregator",
+        template=_child(settings, "aggregator", order=1, name="aggregator"),
+        size=_size(size),
+        minimum=size.min,
+        maximum=size.max,
+        strategy=Strategy.CONSISTENT_HASH,
+        keys=settings.source_pairs,
+        autoscale=Autoscale(cpu=0.7),
+    )
+
+
+def _handlers(settings: Settings) -> PoolSpec:
+    size = settings.supervisor.handlers
+    return PoolSpec(
+        name="api",
+        template=_child(settings, "api", order=3, name="api", listeners=(API_LISTENER,)),
+        size=_size(size),
+        minimum=size.min,
+        maximum=size.max,
+        strategy=Strategy.ADAPTIVE,
+        autoscale=Autoscale(),
+    )
+
+
+def _size(size: PoolSize) -> int:
+    wanted = (os.cpu_count() or 1) if size.size == "auto" else size.size
+    return min(max(wanted, size.min), size.max)
