@@ -1,0 +1,150 @@
+"""One running child: spawned here, heard here, waited for here.
+
+Carries out what `machine` decides. The rules: `subprocess.Popen` on the main thread only (PR_SET_PDEATHSIG follows the
+spawning thread, and trio's own spawning thread retires after 10 s), waiting on a pidfd, and nothing that a child left
+running in its session outlives it.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+
+import trio
+
+from supervisor import procfs, wire
+from supervisor.errors import WireError
+from supervisor.spec import ChildSpec
+
+_OUTBOX_FRAMES = 64
+_STACKS_MAX_BYTES = 64 * 1024
+_BURST_FRAMES = 512
+_FRAMES_PER_S = 256.0
+_ROOT_ONLY = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+
+
+class Process:
+    """A child's process with its pipe. Use `spawn`."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], pipe: socket.socket, stacks_fd: int) -> None:
+        self.pid = popen.pid
+        seen = procfs.usage(popen.pid)
+        self.started_ticks = seen.started_ticks if seen else 0
+        self._popen = popen
+        self._pidfd = os.pidfd_open(popen.pid)
+        self._pipe = trio.socket.from_stdlib_socket(pipe)
+        self._stacks_fd = stacks_fd
+        self._stacks_read = 0
+        self._lines = wire.Lines(wire.TO_ROOT_MAX_BYTES)
+        self._outbox, self._unsent = trio.open_memory_channel[bytes](_OUTBOX_FRAMES)
+
+    def tell(self, word: Mapping[str, object]) -> bool:
+        """Queue a frame; False if the child has stopped reading and too much waits for it."""
+        try:
+            self._outbox.send_nowait(wire.encode(word))
+        except (trio.WouldBlock, trio.BrokenResourceError):
+            return False
+        return True
+
+    async def write_forever(self) -> None:
+        with contextlib.suppress(OSError):  # the child has gone: the pidfd tells
+            async for frame in self._unsent:
+                rest = memoryview(frame)
+                while rest:
+                    rest = rest[await self._pipe.send(rest) :]
+
+    async def hear(self) -> list[wire.Heard]:
+        """Return the next frames of the child, none at the end; raises WireError.
+
+        A child that floods its pipe is heard at a bounded rate: its surplus waits in its own buffer.
+        """
+        while True:
+            try:
+                data = await self._pipe.recv(65536)
+            except OSError:
+                return []
+            words = self._lines.feed(data)
+            if words or not data:
+                return [wire.heard(word) for word in words]
+
+    def hear_rest(self) -> list[wire.Heard]:
+        """Return what the child said before it ended, without waiting; a broken tail is left out."""
+        raw = socket.socket(fileno=os.dup(self._pipe.fileno()))
+        with raw, contextlib.suppress(BlockingIOError, OSError, WireError):
+            data = raw.recv(wire.TO_ROOT_MAX_BYTES, socket.MSG_DONTWAIT)
+            return [wire.heard(word) for word in self._lines.feed(data)]
+        return []
+
+    def signal(self, signum: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signum)
+
+    async def exited(self) -> None:
+        """Wait until the process has ended; `reap` is still due."""
+        await trio.lowlevel.wait_readable(self._pidfd)
+
+    def reap(self) -> int:
+        """Kill what it left in its process group, release everything, return its code (negative: the signal)."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)  # the group id cannot be anybody else's before the wait below
+        return self._popen.wait()
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._outbox.close()
+        os.close(self._pidfd)
+        os.close(self._stacks_fd)
+
+    def new_stacks(self) -> str:
+        """Return what faulthandler has written since the last call, bounded."""
+        size = os.fstat(self._stacks_fd).st_size
+        start = max(self._stacks_read, size - _STACKS_MAX_BYTES)
+        self._stacks_read = size
+        return os.pread(self._stacks_fd, size - start, start).decode(errors="replace")
+
+
+def spawn(spec: ChildSpec, listeners: Mapping[str, int]) -> Process:
+    """Start the child in a session of its own and queue its welcome; raises OSError. Main thread only.
+
+    `listeners` are the descriptors it inherits, by name.
+    """
+    ours, theirs = socket.socketpair()
+    stacks_fd = os.memfd_create("stacks", os.MFD_CLOEXEC)
+    inherited = {name: listeners[name] for name in spec.listeners}
+    pipe_variable = f"{theirs.fileno()}:{stacks_fd}:{os.getpid()}"
+    try:
+        popen = subprocess.Popen(  # noqa: S603 -- running what the tree describes is the purpose
+            spec.argv,
+            stdin=subprocess.DEVNULL,
+            env=_environment(spec) | {wire.PIPE_VARIABLE: pipe_variable},
+            pass_fds=(theirs.fileno(), stacks_fd, *inherited.values()),
+            start_new_session=True,
+        )
+    except BaseException:
+        ours.close()
+        os.close(stacks_fd)
+        raise
+    finally:
+        theirs.close()
+    process = Process(popen, ours, stacks_fd)
+    process.tell(_welcome(spec, inherited))
+    return process
+
+
+def _environment(spec: ChildSpec) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in _ROOT_ONLY}
+    return inherited | dict(spec.env)
+
+
+def _welcome(spec: ChildSpec, inherited: Mapping[str, int]) -> dict[str, object]:
+    return {
+        "t": "welcome",
+        "name": spec.name,
+        "role": spec.role,
+        "settings": spec.settings,
+        "listeners": dict(inherited),
+        "beat_interval_s": spec.beat_interval_s,
+        "stop_timeout_s": spec.stop_timeout_s,
+    }

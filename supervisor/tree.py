@@ -1,0 +1,398 @@
+"""The running tree: every child's slot, and the one queue through which anything happens to it.
+
+Frames, exits, timers and commands all end in `apply`; `machine` decides, `order` says who is next, this carries it out.
+The rule: nothing here awaits between a decision and its actions, so decisions are serial.
+"""
+
+import random
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import trio
+
+from supervisor import machine, order, process, wire
+from supervisor.errors import Code, ControlError, WireError
+from supervisor.events import Event, Name
+from supervisor.exits import Decision, Exit, OnExit
+from supervisor.machine import Input, Kind, Life, Rules, State
+from supervisor.process import Process
+from supervisor.spec import ChildSpec, TreeSpec
+
+TICK_S = 0.5
+STALL_S = 1.0
+_BURST_FRAMES = 512
+_FRAMES_PER_S = 256.0
+
+
+@dataclass(slots=True)
+class Slot:
+    """One child's place in the tree; outlives its processes."""
+
+    spec: ChildSpec
+    index: int
+    life: Life = field(default_factory=Life)
+    process: Process | None = None
+    spawns: int = 0
+    spawned_at: float = 0.0
+    fell_at: float | None = None  # when it last died unasked, until it is ready again
+    changed_at: float = 0.0
+    beat: wire.Beat | None = None
+    beat_at: float = 0.0
+    progress_at: float = 0.0
+    methods: frozenset[str] = frozenset()
+    last_event: str = ""
+    is_retiring: bool = False  # leaves the tree once it has stopped
+
+    @property
+    def restarts(self) -> int:
+        return max(0, self.spawns - 1)
+
+    def seat(self) -> order.Seat:
+        return order.Seat(self.spec.name, self.spec.order, self.index, self.spec.group, self.life)
+
+
+class Tree:
+    """Children by name. Call everything from the trio thread, which must be the main thread."""
+
+    def __init__(
+        self,
+        spec: TreeSpec,
+        listeners: Mapping[str, int],
+        nursery: trio.Nursery,
+        on_event: Callable[[Event], None],
+        on_exit: OnExit,
+    ) -> None:
+        self.spec = spec
+        self.slots: dict[str, Slot] = {}
+        self.listeners = listeners
+        self.is_started = False
+        self.is_stopping = False
+        self.started = trio.Event()
+        self.stopped = trio.Event()
+        self.changed = trio.Event()  # set, and replaced, whenever anything has changed
+        self.exit_code = int(Code.DONE)
+        self.on_heard: list[Callable[[Slot, wire.Heard], None]] = []
+        self.on_step: list[Callable[[Slot, Life], None]] = []
+        self.on_process: list[Callable[[], None]] = []
+        self._nursery = nursery
+        self._on_event = on_event
+        self._on_exit = on_exit
+        self._queue: deque[tuple[str, Input]] = deque()
+        self._is_busy = False
+        self._indices = count()
+        self._wake = trio.Event()
+        self._wake_at = float("inf")
+        self._ask_ids = count(1)
+        self._asks: dict[int, tuple[Slot, _Answer]] = {}
+
+    # --- children
+
+    def add(self, spec: ChildSpec, *, reason: str = "") -> Slot:
+        slot = Slot(spec, next(self._indices))
+        self.slots[spec.name] = slot
+        self.apply(spec.name, Kind.WANT, reason=reason)
+        return slot
+
+    def retire(self, name: str, *, reason: str, kind: Kind = Kind.DRAIN) -> None:
+        """Take a child out of the tree: finish, stop, forget."""
+        self.slots[name].is_retiring = True
+        self.apply(name, kind, reason=reason)
+
+    def stop(self) -> None:
+        """Stop all in reverse order; `stopped` is set at the end. Idempotent."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            self.report(Name.TREE_STOPPING, exit_code=self.exit_code)
+            self._settle()
+
+    def kill(self) -> None:
+        """Stop all at once."""
+        self.stop()
+        for name in list(self.slots):
+            self.apply(name, Kind.UNWANT, reason="quick stop")
+            self.apply(name, Kind.KILL, reason="quick stop")
+
+    def report(self, name: str, child: str = "", **data: object) -> None:
+        if child in self.slots:
+            self.slots[child].last_event = name
+        self._on_event(Event(name=name, at_ms=time.time_ns() // 1_000_000, child=child, data=data))
+
+    # --- deciding
+
+    def apply(self, name: str, kind: Kind, **brings: Any) -> None:  # noqa: ANN401 -- the fields of Input
+        """Let something happen to a child, now or right after what is happening."""
+        brings.setdefault("now", trio.current_time())
+        self._queue.append((name, Input(kind=kind, draw=random.random(), **brings)))  # noqa: S311 -- jitter
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._is_busy:
+            return
+        self._is_busy = True
+        try:
+            while self._queue or self._advance():
+                while self._queue:
+                    self._step(*self._queue.popleft())
+        finally:
+            self._is_busy = False
+        changed, self.changed = self.changed, trio.Event()
+        changed.set()
+
+    def _step(self, name: str, happened: Input) -> None:
+        slot = self.slots.get(name)
+        if slot is None:
+            return
+        before = slot.life
+        slot.life, actions = machine.step(Rules(slot.spec, self.spec.backoff, self.spec.intensity), before, happened)
+        if slot.life.state is not before.state:
+            slot.changed_at = happened.now
+        for action in actions:
+            self._perform(slot, action)
+        for watcher in self.on_step:
+            watcher(slot, before)
+        if slot.life.deadline is not None and slot.life.deadline < self._wake_at:
+            self._wake.set()
+
+    def _advance(self) -> bool:
+        """Queue what follows from the present states; False if nothing does."""
+        for slot in [slot for slot in self.slots.values() if slot.is_retiring and not slot.life.has_process]:
+            del self.slots[slot.spec.name]
+            self.report(Name.CHILD_REMOVED, slot.spec.name)
+        self._escalate_if_due()
+        seats = [slot.seat() for slot in self.slots.values()]
+        now = trio.current_time()
+        if self.is_stopping:
+            names, happened = order.stoppable(seats), Input(kind=Kind.UNWANT, now=now, reason="shutdown")
+            if not names and not any(seat.life.has_process for seat in seats):
+                self.stopped.set()
+        else:
+            self._note_start(seats)
+            names, happened = order.startable(seats, started=self.is_started), Input(kind=Kind.GO, now=now)
+        self._queue.extend((name, happened) for name in names)
+        return bool(names)
+
+    def _note_start(self, seats: list[order.Seat]) -> None:
+        if not self.is_started and all(seat.life.is_settled for seat in seats):
+            self.is_started = True
+            self.started.set()
+            self.report(Name.TREE_READY, children=len(seats))
+
+    def _escalate_if_due(self) -> None:
+        critical = [slot for slot in self.slots.values() if slot.spec.critical]
+        fatal = [slot for slot in critical if slot.life.alarm]
+        if not self.is_stopping and fatal and len(fatal) * 2 >= len(critical):
+            is_config = all(slot.life.is_config_fault for slot in fatal)
+            self._escalate(Code.CONFIG if is_config else Code.SOFTWARE, [slot.spec.name for slot in fatal])
+
+    def _escalate(self, code: Code, fatal: list[str]) -> None:
+        self.exit_code = code
+        self.report(Name.TREE_ESCALATED, exit_code=int(code), children=fatal)
+        self.is_stopping = True
+
+    # --- doing
+
+    def _perform(self, slot: Slot, action: machine.Action) -> None:
+        match action:
+            case machine.Spawn():
+                self._spawn(slot)
+            case machine.Signal(signum):
+                if slot.process is not None:
+                    slot.process.signal(signum)
+            case machine.Tell(word):
+                if slot.process is not None:
+                    slot.process.tell({"t": word})
+            case machine.Report(name, data):
+                self.report(name, slot.spec.name, **self._pid_of(slot), **data)
+            case _:
+                self._escalate(Code.SOFTWARE, [slot.spec.name])
+
+    def _pid_of(self, slot: Slot) -> dict[str, object]:
+        return {} if slot.process is None else {"pid": slot.process.pid}
+
+    def _spawn(self, slot: Slot) -> None:
+        slot.spawns += 1
+        slot.spawned_at = slot.beat_at = slot.progress_at = trio.current_time()
+        slot.beat, slot.methods = None, frozenset()
+        try:
+            slot.process = process.spawn(slot.spec, self.listeners)
+        except OSError as fault:
+            self._ended(slot, Exit(error=f"cannot start {slot.spec.argv[0]}: {fault.strerror}"))
+            return
+        self._note_processes()
+        self.report(Name.WORKER_STARTED, slot.spec.name, pid=slot.process.pid, restarts=slot.restarts)
+        self._nursery.start_soon(self._attend, slot, slot.process)
+
+    def _note_processes(self) -> None:
+        for watcher in self.on_process:
+            watcher()
+
+    async def _attend(self, slot: Slot, child: Process) -> None:
+        """Hear one process until its end."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(child.write_forever)
+                nursery.start_soon(self._hear, slot, child)
+                await child.exited()
+                nursery.cancel_scope.cancel()
+            while rest := child.hear_rest():
+                for said in rest:
+                    self._heed(slot, said)
+        finally:  # also when the root itself is cancelled: nobody is left behind
+            child.signal(signal.SIGKILL)
+            returncode = child.reap()
+            stacks = child.new_stacks()
+            child.close()
+            slot.process = None
+        self._note_processes()
+        if stacks:
+            self.report(Name.WORKER_STACKS, slot.spec.name, pid=child.pid, stacks=stacks)
+        self._ended(slot, _exit_of(returncode, slot.life), pid=child.pid)
+
+    def _ended(self, slot: Slot, end: Exit, **data: object) -> None:
+        life, now = slot.life, trio.current_time()
+        is_asked = not life.wanted or (life.state in _ASKED and not life.fault)
+        uptime_s = round(now - slot.spawned_at, 3)
+        self.report(Name.WORKER_EXITED, slot.spec.name, **data, end=str(end), expected=is_asked, uptime_s=uptime_s,
+                    reason=life.fault or life.reason)  # fmt: skip
+        self._fail_asks(slot)
+        decision = Decision.RECYCLE if is_asked else self._on_exit(slot.spec, end)
+        self.apply(slot.spec.name, Kind.EXIT, end=end, decision=decision)
+        if not is_asked:
+            slot.fell_at = slot.fell_at or now
+            if decision not in (Decision.STOP, Decision.ESCALATE):
+                for name in order.dragged([each.seat() for each in self.slots.values()], slot.spec.name):
+                    self.apply(name, Kind.RENEW, reason=f"restarted with {slot.spec.name}")
+
+    # --- hearing
+
+    async def _hear(self, slot: Slot, child: Process) -> None:
+        credit, at = float(_BURST_FRAMES), trio.current_time()
+        try:
+            while said := await child.hear():
+                for each in said:
+                    self._heed(slot, each)
+                now = trio.current_time()
+                credit = min(_BURST_FRAMES, credit + (now - at) * _FRAMES_PER_S) - len(said)
+                at = now
+                if credit < 0:  # it floods its pipe: let the surplus wait in its own buffer
+                    await trio.sleep(-credit / _FRAMES_PER_S)
+        except WireError as fault:
+            self.report(Name.WORKER_MISBEHAVED, slot.spec.name, fault=str(fault))
+            self.apply(slot.spec.name, Kind.KILL, reason="protocol")
+
+    def _heed(self, slot: Slot, said: wire.Heard) -> None:
+        name = slot.spec.name
+        match said:
+            case wire.Ready():
+                slot.methods = said.methods
+                self._note_ready(slot)
+            case wire.Beat():
+                self._note_beat(slot, said)
+            case wire.Said():
+                self.report(said.event, name, **{key: value for key, value in said.data.items() if key != "child"})
+            case wire.Reply():
+                self._note_reply(slot, said)
+            case _:
+                pass
+        for watcher in self.on_heard:
+            watcher(slot, said)
+
+    def _note_ready(self, slot: Slot) -> None:
+        was_starting = slot.life.state is State.STARTING
+        self.apply(slot.spec.name, Kind.READY)
+        if was_starting and slot.fell_at is not None:
+            recovery_s = round(trio.current_time() - slot.fell_at, 3)
+            self.report(Name.WORKER_REPLACED, slot.spec.name, **self._pid_of(slot), recovery_s=recovery_s)
+            slot.fell_at = None
+
+    def _note_beat(self, slot: Slot, beat: wire.Beat) -> None:
+        now = trio.current_time()
+        if slot.beat is None or slot.beat.counters != beat.counters:
+            slot.progress_at = now
+        slot.beat, slot.beat_at = beat, now
+        self.apply(slot.spec.name, Kind.BEAT)
+
+    # --- asking
+
+    async def ask(self, slot: Slot, method: str, params: Mapping[str, Any] | None = None, *, timeout_s: float) -> Any:  # noqa: ANN401 -- JSON
+        """Call a method of a child; raises ControlError if it has none, errs, dies or takes too long."""
+        child = slot.process
+        if child is None or method not in slot.methods:
+            raise ControlError(f"{slot.spec.name} does not answer {method}", code=3)
+        answer, ask_id = _Answer(), next(self._ask_ids)
+        self._asks[ask_id] = slot, answer
+        try:
+            if not child.tell({"t": "ask", "id": ask_id, "method": method, "params": dict(params or {})}):
+                raise ControlError(f"{slot.spec.name} has stopped reading", code=3)
+            with trio.move_on_after(timeout_s):
+                await answer.given.wait()
+        finally:
+            del self._asks[ask_id]
+        if answer.reply is None:
+            raise ControlError(f"{slot.spec.name} did not answer {method} within {timeout_s:g} s", code=75)
+        if answer.reply.error:
+            raise ControlError(f"{slot.spec.name}: {answer.reply.error}", code=3)
+        return answer.reply.result
+
+    def _note_reply(self, slot: Slot, reply: wire.Reply) -> None:
+        asked = self._asks.get(reply.id)
+        if asked is not None and asked[0] is slot:
+            asked[1].give(reply)
+
+    def _fail_asks(self, slot: Slot) -> None:
+        for asked, answer in list(self._asks.values()):
+            if asked is slot:
+                answer.give(wire.Reply(0, None, "it exited"))
+
+    # --- time
+
+    async def keep_time(self) -> None:
+        """Fire deadlines, for ever. Sleeping past one's own alarm means that the root stood still: all is forgiven."""
+        while True:
+            now = trio.current_time()
+            deadlines = (slot.life.deadline for slot in self.slots.values())
+            self._wake_at = min((at for at in deadlines if at is not None), default=now + TICK_S)
+            self._wake_at = min(max(self._wake_at, now), now + TICK_S)
+            self._wake = trio.Event()
+            with trio.move_on_at(self._wake_at):
+                await self._wake.wait()
+            late_s = trio.current_time() - self._wake_at
+            if late_s > STALL_S:
+                self._forgive(late_s)
+            self._fire()
+
+    def _forgive(self, seconds: float) -> None:
+        self.report(Name.ROOT_STALLED, seconds=round(seconds, 3))
+        for name in list(self.slots):
+            self.apply(name, Kind.STALL, seconds=seconds)
+
+    def _fire(self) -> None:
+        now = trio.current_time()
+        due = [slot for slot in self.slots.values() if slot.life.deadline is not None and slot.life.deadline <= now]
+        for slot in due:
+            self.apply(slot.spec.name, Kind.DEADLINE)
+
+
+class _Answer:
+    def __init__(self) -> None:
+        self.given = trio.Event()
+        self.reply: wire.Reply | None = None
+
+    def give(self, reply: wire.Reply) -> None:
+        self.reply = reply
+        self.given.set()
+
+
+_ASKED = {State.DRAINING, State.STOPPING, State.KILLING, State.ABORTING}
+
+
+def _exit_of(returncode: int, life: Life) -> Exit:
+    ready = life.ready_at is not None
+    if returncode < 0:
+        return Exit(signum=-returncode, was_ready=ready, fault=life.fault)
+    return Exit(code=returncode, was_ready=ready, fault=life.fault)
