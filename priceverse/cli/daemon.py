@@ -1,0 +1,64 @@
+"""The root process: schema first, then the supervised tree. Shared by `run` and `up`; does no price work."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import click
+import trio
+
+from priceverse import log, topology
+from priceverse.cli.settings import EXIT_CONFIG
+from priceverse.config.load import load
+from priceverse.config.settings import Settings
+from priceverse.db import migrate
+from priceverse.db.pool import DatabaseUnavailable
+from supervisor import runtime
+from supervisor.events import Event
+from supervisor.spec import TreeSpec
+
+SCHEMA_WAIT_S = 30.0
+"""How long a start waits for PostgreSQL before it goes on without: live prices do not need it."""
+
+Bound = Mapping[str, tuple[str, int]]
+
+
+async def serve(
+    settings: Settings,
+    reload: Callable[[], TreeSpec],
+    on_ready: Callable[[Bound], None] | None = None,
+) -> int:
+    """Run the tree of `settings` until a signal stops it; return the exit code of the process."""
+    log.configure(level=settings.logging.level, pretty=settings.logging.pretty, child="root", role="root")
+    try:
+        await _prepare_schema(settings)
+    except migrate.SchemaOutdated as fault:
+        click.echo(f"priceverse: {fault}", err=True)
+        return EXIT_CONFIG
+    return await runtime.run(topology.tree(settings), on_event=_log, reload=reload, on_ready=on_ready)
+
+
+def reread(config: Path | None) -> TreeSpec:
+    """Return the tree of the configuration as it is on disk now. Raises ConfigError."""
+    return topology.tree(load(config).settings)
+
+
+async def _prepare_schema(settings: Settings) -> None:
+    prepare = migrate.up if settings.database.migrate_on_start else migrate.check
+    deadline = trio.current_time() + SCHEMA_WAIT_S
+    while True:
+        try:
+            await trio.to_thread.run_sync(prepare, settings)
+        except DatabaseUnavailable as away:
+            where = f"{settings.database.host}:{settings.database.port}"
+            log.get_logger().error("database_unavailable", where=where, reason=str(away))
+        else:
+            return
+        if trio.current_time() > deadline:
+            log.get_logger().error("started_without_database", effect="live prices only until it answers")
+            return
+        await trio.sleep(1)
+
+
+def _log(event: Event) -> None:
+    data = {("worker" if key in {"child", "event", "level"} else key): value for key, value in event.data.items()}
+    getattr(log.get_logger(), event.level)(event.name, **({"worker": event.child} if event.child else {}), **data)
