@@ -1,0 +1,110 @@
+"""A private Redis (or Valkey) server: append-only file, synced every second, nothing evicted.
+
+Everything it is told stands in one file that only its owner can read, so the password is in no process list.
+"""
+
+import contextlib
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from priceverse.embedded import address, find
+from priceverse.embedded.account import Account
+from priceverse.embedded.process import ServerProcess
+
+_READY_S = 30.0
+_STOP_S = 10.0
+_PROBE_S = 1.0
+_SETTINGS = {
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "aof-load-truncated": "yes",
+    "save": '""',
+    "maxmemory": "1gb",
+    "maxmemory-policy": "noeviction",
+    "client-output-buffer-limit": "pubsub 32mb 8mb 60",
+    "daemonize": "no",
+    "loglevel": "notice",
+}
+
+
+class RedisServer:
+    """A Redis server under `state_dir`/redis; `start` brings back what an earlier one stored there."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._home = state_dir.absolute() / "redis"
+        self._socket = self._home / "redis.sock"
+        self._port = 0
+        self._password = ""
+        self._process = ServerProcess("Redis", state_dir.absolute() / "log" / "redis.log")
+
+    @property
+    def name(self) -> str:
+        return self._process.name
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid
+
+    @property
+    def settings(self) -> Mapping[str, str | int]:
+        """The configuration section `redis` of its clients, once started."""
+        where: dict[str, str | int] = (
+            {"host": address.LOOPBACK, "port": self._port} if self._port else {"unix_socket": str(self._socket)}
+        )
+        return where | {"password": self._password}
+
+    def start(self) -> None:
+        """Start it and wait until it answers. Only on the main thread. Raises EmbeddedError."""
+        self.prepare()
+        self.spawn()
+        self.wait_ready()
+
+    def prepare(self) -> None:
+        """Make the directory and the configuration file; harmless when they exist."""
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._password = address.password(self._home / "password")
+        if not self._port and not address.fits(self._socket):
+            self._port = address.free_port()
+        file = self._home / "redis.conf"
+        file.touch(mode=0o600)
+        file.write_text("".join(f"{key} {value}\n" for key, value in self._configuration().items()), encoding="utf-8")
+
+    def spawn(self) -> None:
+        """Start the process. Only on the main thread."""
+        self._socket.unlink(missing_ok=True)
+        argv = [str(find.redis().path), str(self._home / "redis.conf")]
+        self._process.spawn(argv, Account(), signal.SIGKILL)
+
+    def wait_ready(self) -> None:
+        """Wait until it answers a PING, its data loaded."""
+        self._process.wait_until(self._answers, _READY_S)
+
+    def stop(self) -> None:
+        """Let it write what it has and end; kill it when that takes too long."""
+        self._process.stop(signal.SIGTERM, _STOP_S)
+
+    def _configuration(self) -> Mapping[str, object]:
+        where = (
+            {"bind": address.LOOPBACK, "port": self._port}
+            if self._port
+            else {"port": 0, "unixsocket": _quoted(self._socket), "unixsocketperm": 700}
+        )
+        return {"dir": _quoted(self._home), "requirepass": self._password, **where, **_SETTINGS}
+
+    def _answers(self) -> bool:
+        family = socket.AF_INET if self._port else socket.AF_UNIX
+        to = (address.LOOPBACK, self._port) if self._port else str(self._socket)
+        with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.settimeout(_PROBE_S)
+            probe.connect(to)
+            probe.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
+            with probe.makefile("rb") as replies:
+                return [replies.readline(), replies.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
+        return False
+
+
+def _quoted(path: Path) -> str:
+    return '"{}"'.format(str(path).replace("\\", "\\\\").replace('"', '\\"'))
