@@ -13,6 +13,7 @@ import trio
 from supervisor import listeners
 from supervisor.events import Event, Name
 from supervisor.exits import OnExit, on_child_exit
+from supervisor.fleet import Fleet
 from supervisor.spec import TreeSpec
 from supervisor.tree import Tree
 
@@ -42,8 +43,13 @@ async def run(
             running = Tree(tree, fds, nursery, on_event, on_exit)
             await nursery.start(_obey_signals, running)
             nursery.start_soon(running.keep_time)
-            for spec in tree.members():
+            fleet = Fleet(running, nursery)
+            for spec in tree.children:
                 running.add(spec)
+            for pool in tree.pools:
+                fleet.open(pool)
+            nursery.start_soon(fleet.watch)
+            nursery.start_soon(fleet.vitals.watch)
             task_status.started(running)
             nursery.start_soon(_announce, running, on_ready, listeners.addresses(sockets))
             await running.stopped.wait()

@@ -140,6 +140,10 @@ class Tree:
                     self._step(*self._queue.popleft())
         finally:
             self._is_busy = False
+        self.note_change()
+
+    def note_change(self) -> None:
+        """Wake those who wait on `changed`."""
         changed, self.changed = self.changed, trio.Event()
         changed.set()
 

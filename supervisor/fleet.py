@@ -1,0 +1,274 @@
+"""Keep the pools: their size, their keys, and the rolling replacement of their members.
+
+Between the pure rules (`pool`, `placement`, `autoscale`) and the `tree`. The rule: a member leaves in two steps, first
+its keys, then its process; and whatever is planned starts a spare member before it takes one away.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import trio
+
+from supervisor import autoscale, placement, wire
+from supervisor.errors import ControlError
+from supervisor.events import Name
+from supervisor.machine import Kind, Life, State
+from supervisor.pool import Holding, PoolStats, assignments, summary
+from supervisor.spec import PoolSpec, Strategy
+from supervisor.tree import Slot, Tree
+from supervisor.vitals import Vitals
+
+GRACE_S = 5.0  # a member that restarts keeps its keys for so long
+SAMPLE_S = 5.0
+REBALANCE_S = 10.0
+_FIXED = {Strategy.ROUND_ROBIN, Strategy.CONSISTENT_HASH}
+_GONE = {State.STOPPED, State.BACKOFF, State.FATAL, State.DONE}
+
+
+@dataclass(slots=True)
+class Pool:
+    """One pool as it runs."""
+
+    spec: PoolSpec
+    size: int
+    leaving: set[str] = field(default_factory=set)
+    holdings: dict[str, Holding] = field(default_factory=dict)
+    told_at: dict[str, float] = field(default_factory=dict)
+    target: dict[str, str] = field(default_factory=dict)
+    eligible: tuple[str, ...] = ()
+    placed_at: float = 0.0
+    memory: autoscale.Memory = field(default_factory=autoscale.Memory)
+    verdict: autoscale.Verdict | None = None
+    rolling: trio.Lock = field(default_factory=trio.Lock)
+    turns: "count[int]" = field(default_factory=count)
+
+
+class Fleet:
+    """The pools by name. `vitals` must be set before `watch` runs."""
+
+    def __init__(self, tree: Tree, nursery: trio.Nursery) -> None:
+        self.pools: dict[str, Pool] = {}
+        self.vitals = Vitals(tree, self.replace)
+        self._tree = tree
+        self._nursery = nursery
+        tree.on_heard.append(self._heed)
+        tree.on_step.append(self._note_step)
+
+    # --- members
+
+    def open(self, spec: PoolSpec) -> None:
+        self.pools[spec.name] = Pool(spec, spec.size)
+        for index in range(spec.size):
+            self._tree.add(spec.member(index))
+
+    def close(self, name: str) -> None:
+        """Retire a whole pool."""
+        for slot in self.members(self.pools.pop(name)):
+            self._tree.retire(slot.spec.name, reason="pool removed")
+
+    def members(self, pool: Pool) -> list[Slot]:
+        return [slot for slot in self._tree.slots.values() if slot.spec.pool == pool.spec.name]
+
+    def staying(self, pool: Pool) -> list[Slot]:
+        return [slot for slot in self.members(pool) if not slot.is_retiring and slot.spec.name not in pool.leaving]
+
+    def scale(self, name: str, size: int, *, why: str) -> None:
+        """Set a pool's size; raises ControlError outside its bounds."""
+        pool = self.pools[name]
+        if not pool.spec.minimum <= size <= pool.spec.maximum:
+            raise ControlError(f"pool {name} has {pool.spec.minimum} to {pool.spec.maximum} members, not {size}")
+        before, pool.size = pool.size, size
+        if before != size:
+            self._tree.report(Name.POOL_SCALED, pool=name, size=size, before=before, why=why)
+        while len(staying := self.staying(pool)) < size:
+            self._add(pool)
+        for slot in sorted(staying, key=_index)[size:]:
+            self._nursery.start_soon(self._dismiss, pool, slot, "scaled down")
+
+    def _add(self, pool: Pool) -> Slot:
+        taken = {slot.spec.name for slot in self.members(pool)}
+        spec = next(spec for spec in map(pool.spec.member, count()) if spec.name not in taken)
+        return self._tree.add(spec)
+
+    async def _dismiss(self, pool: Pool, slot: Slot, reason: str) -> None:
+        await self._unload(pool, slot)
+        if slot.spec.name in self._tree.slots:
+            self._tree.retire(slot.spec.name, reason=reason)
+
+    async def _unload(self, pool: Pool, slot: Slot) -> None:
+        """Have a member's keys move away; gives up waiting after its stop deadline."""
+        pool.leaving.add(slot.spec.name)
+        self.settle(pool)
+        with trio.move_on_after(slot.spec.stop_timeout_s):
+            while slot.spec.name in pool.holdings and pool.holdings[slot.spec.name].busy:
+                await self._tree.changed.wait()
+
+    # --- replacing
+
+    def replace(self, slot: Slot, reason: str) -> None:
+        """Replace a child by a fresh process: a pool member with a spare beside it, any other in place."""
+        pool = self.pools.get(slot.spec.pool or "")
+        if pool is None or self._tree.is_stopping:
+            self._tree.apply(slot.spec.name, Kind.RENEW, reason=reason)
+        elif slot.spec.name not in pool.leaving:
+            self._nursery.start_soon(self._replace_one, pool, slot, reason)
+
+    async def _replace_one(self, pool: Pool, slot: Slot, reason: str) -> None:
+        try:
+            await self._roll(pool, [slot.spec.name], reason)
+        except ControlError as fault:
+            self._tree.report(Name.POOL_ROLLED, pool=pool.spec.name, reason=reason, fault=str(fault))
+
+    async def roll(self, name: str, *, reason: str) -> list[str]:
+        """Replace every member, one at a time, never fewer serving than before; return their names.
+
+        Raises ControlError if a fresh process does not get ready; the members not reached yet go on serving.
+        """
+        pool = self.pools[name]
+        return await self._roll(pool, sorted(slot.spec.name for slot in self.staying(pool)), reason)
+
+    async def _roll(self, pool: Pool, names: Sequence[str], reason: str) -> list[str]:
+        async with pool.rolling:
+            spare = self._add(pool)
+            await self._serving(spare)
+            renewed = [name for name in names if name in self._tree.slots]
+            for name in renewed:
+                await self._renew(pool, self._tree.slots[name], reason)
+            await self._dismiss(pool, spare, "spare no longer needed")
+        self._tree.report(Name.POOL_ROLLED, pool=pool.spec.name, members=renewed, reason=reason)
+        return renewed
+
+    async def _renew(self, pool: Pool, slot: Slot, reason: str) -> None:
+        await self._unload(pool, slot)
+        spawns = slot.spawns
+        self._tree.apply(slot.spec.name, Kind.DRAIN, reason=reason)
+        self._tree.apply(slot.spec.name, Kind.WANT, reason=reason)
+        try:
+            await self._serving(slot, after=spawns)
+        finally:
+            pool.leaving.discard(slot.spec.name)
+            self.settle(pool)
+
+    async def _serving(self, slot: Slot, *, after: int = 0) -> None:
+        limit_s = slot.spec.ready_timeout_s + 2 * slot.spec.stop_timeout_s
+        with trio.move_on_after(limit_s):
+            while slot.spec.name in self._tree.slots and slot.life.state not in (State.FATAL, State.DONE):
+                if slot.spawns > after and slot.life.state is State.READY:
+                    return
+                await self._tree.changed.wait()
+        raise ControlError(f"{slot.spec.name} did not get ready ({slot.life.reason or slot.life.state})", code=3)
+
+    # --- keys
+
+    def settle(self, pool: Pool) -> None:
+        """Bring the keys one step nearer to where the strategy wants them."""
+        if self._tree.is_stopping or not pool.spec.keys:
+            return
+        self._forget_the_dead(pool)
+        self._place(pool)
+        for name, keys in assignments(pool.target, list(pool.holdings.values())).items():
+            slot = self._tree.slots[name]
+            if slot.process is not None and slot.process.tell({"t": "assign", "keys": sorted(keys)}):
+                held = pool.holdings[name]
+                pool.holdings[name] = Holding(name, keys, held.confirmed, held.is_ready)
+                pool.told_at[name] = trio.current_time()
+
+    def _forget_the_dead(self, pool: Pool) -> None:
+        living = {slot.spec.name: slot for slot in self.members(pool) if slot.life.has_process}
+        for name in pool.holdings.keys() - living.keys():
+            del pool.holdings[name]
+        for name, slot in living.items():
+            held = pool.holdings.get(name, Holding(name))
+            if held.busy or slot.life.state is State.READY:
+                is_ready = slot.life.state is State.READY
+                pool.holdings[name] = Holding(name, held.told, held.confirmed, is_ready)
+
+    def _place(self, pool: Pool) -> None:
+        eligible = [slot for slot in self.staying(pool) if self._may_own(slot)]
+        names, now = tuple(slot.spec.name for slot in eligible), trio.current_time()
+        is_due = pool.spec.strategy not in _FIXED and now - pool.placed_at >= REBALANCE_S
+        if names != pool.eligible or is_due or set(pool.target) != set(pool.spec.keys):
+            members = [self.vitals.member(slot) for slot in eligible]
+            pool.target = placement.place(pool.spec.strategy, pool.spec.keys, members, pool.target)
+            pool.eligible, pool.placed_at = names, now
+
+    def _may_own(self, slot: Slot) -> bool:
+        if slot.life.state is State.READY:
+            return True
+        since = slot.fell_at if slot.fell_at is not None else slot.spawned_at or trio.current_time()
+        return slot.life.wanted and slot.life.state not in _GONE and trio.current_time() - since < GRACE_S
+
+    def _heed(self, slot: Slot, said: wire.Heard) -> None:
+        pool = self.pools.get(slot.spec.pool or "")
+        if pool is None or not isinstance(said, wire.Assigned):
+            return
+        held = pool.holdings.get(slot.spec.name)
+        if held is not None and held.told == said.keys:
+            pool.holdings[slot.spec.name] = Holding(slot.spec.name, held.told, said.keys, held.is_ready)
+            self._tree.report(Name.KEYS_ASSIGNED, slot.spec.name, keys=sorted(said.keys))
+            self.settle(pool)
+            self._tree.note_change()
+
+    def _note_step(self, slot: Slot, before: Life) -> None:
+        pool = self.pools.get(slot.spec.pool or "")
+        if pool is not None and slot.life.state is not before.state:
+            if not slot.life.has_process:
+                pool.holdings.pop(slot.spec.name, None)
+            if slot.life.state is State.STOPPED and slot.is_retiring:
+                pool.leaving.discard(slot.spec.name)
+            self.settle(pool)
+
+    # --- calls and numbers
+
+    def choose(self, name: str, key: str = "") -> Slot:
+        """Pick the member for one call by the pool's strategy; raises ControlError when none is ready."""
+        pool = self.pools[name]
+        ready = [slot for slot in self.staying(pool) if slot.life.state is State.READY]
+        if not ready:
+            raise ControlError(f"pool {name} has no ready member", code=3)
+        members = [self.vitals.member(slot) for slot in ready]
+        return self._tree.slots[placement.choose(pool.spec.strategy, members, key=key, turn=next(pool.turns))]
+
+    def stats(self, pool: Pool) -> PoolStats:
+        return summary(pool.spec.name, (self.vitals.stats(slot, self.keys_of(slot)) for slot in self.members(pool)))
+
+    def keys_of(self, slot: Slot) -> tuple[str, ...]:
+        pool = self.pools.get(slot.spec.pool or "")
+        held = pool.holdings.get(slot.spec.name) if pool is not None else None
+        return tuple(sorted(held.confirmed)) if held is not None else ()
+
+    # --- time
+
+    async def watch(self) -> None:
+        """Every second: graces that ended, confirmations overdue, and every few seconds the scaling."""
+        for tick in count():
+            await trio.sleep(1.0)
+            for pool in list(self.pools.values()):
+                self._replace_unconfirming(pool)
+                self.settle(pool)
+                if tick % SAMPLE_S == 0:
+                    self._autoscale(pool)
+
+    def _replace_unconfirming(self, pool: Pool) -> None:
+        for name, held in list(pool.holdings.items()):
+            slot = self._tree.slots[name]
+            limit_s = slot.spec.ready_timeout_s + slot.spec.stop_timeout_s
+            if held.is_pending and held.is_ready and trio.current_time() - pool.told_at[name] > limit_s:
+                self._tree.report(Name.WORKER_MISBEHAVED, name, fault=f"assigned keys not confirmed in {limit_s:g} s")
+                self._tree.apply(name, Kind.KILL, reason="assign")
+
+    def _autoscale(self, pool: Pool) -> None:
+        if pool.spec.autoscale is None or pool.rolling.locked() or self._tree.is_stopping:
+            return
+        bounds = pool.spec.minimum, pool.spec.maximum
+        now = trio.current_time()
+        pool.verdict, pool.memory = autoscale.judge(
+            pool.spec.autoscale, self.stats(pool), size=pool.size, bounds=bounds, memory=pool.memory, now=now
+        )
+        if pool.verdict.size != pool.size:
+            self.scale(pool.spec.name, pool.verdict.size, why=pool.verdict.why)
+
+
+def _index(slot: Slot) -> int:
+    return int(slot.spec.name.rpartition(".")[2])
