@@ -42,8 +42,6 @@ class PostgresServer:
         self._data = self._home / "data"
         self._run = self._home / "run"
         self._options = dict(options or {})
-        self._port = 0
-        self._password = ""
         self._process = ServerProcess("PostgreSQL", self._state_dir / "log" / "postgres.log")
         self._program: Path | None = None
         self._account = Account()
@@ -59,15 +57,12 @@ class PostgresServer:
 
     @property
     def settings(self) -> Mapping[str, str | int]:
-        """The configuration section `database` of its clients, once started."""
-        where = (address.LOOPBACK, self._port) if self._port else (str(self._run), _SOCKET_PORT)
-        return {
-            "host": where[0],
-            "port": where[1],
-            "database": cluster.NAME,
-            "user": cluster.NAME,
-            "password": self._password,
-        }
+        """The configuration section `database` of its clients; known once it was started, by whomever."""
+        password = address.password(self._state_dir / "postgres.password")
+        who = {"database": cluster.NAME, "user": cluster.NAME, "password": password}
+        if self._is_local:
+            return {"host": str(self._run), "port": _SOCKET_PORT, **who}
+        return {"host": address.LOOPBACK, "port": self._port, **who}
 
     def start(self) -> None:
         """Start it and wait until it takes connections. Only on the main thread. Raises EmbeddedError."""
@@ -78,17 +73,17 @@ class PostgresServer:
     def prepare(self) -> None:
         """Make the data directory if there is none, and see off what an earlier server left behind."""
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._password = address.password(self._state_dir / "postgres.password")
         program = _program_for(self._data)
         self._program = program.path
         self._account = choose(self._home, program.path)
         self._account.give(self._home)
-        if not self._port and not address.fits(self._run / f".s.PGSQL.{_SOCKET_PORT}"):
-            self._port = address.free_port()
+        address.choose_password(self._state_dir / "postgres.password")
+        if self.pid is None and not self._is_local:
+            address.choose_port(self._state_dir / "postgres.port")
         self._run.mkdir(mode=0o700, exist_ok=True)
         self._account.give(self._run)
         if not self._data.exists():
-            cluster.create(self._data, program.path, self._account, self._password)
+            cluster.create(self._data, program.path, self._account, str(self.settings["password"]))
         cluster.clear_remains(self._data, self._run)
 
     def spawn(self) -> None:
@@ -110,10 +105,18 @@ class PostgresServer:
         self._process.stop(signal.SIGINT, _STOP_S)
 
     def _listening(self) -> dict[str, str]:
-        if self._port:
+        if not self._is_local:
             return {"listen_addresses": address.LOOPBACK, "port": str(self._port), "unix_socket_directories": ""}
         folder = '"{}"'.format(str(self._run).replace('"', '""'))
         return {"listen_addresses": "", "port": str(_SOCKET_PORT), "unix_socket_directories": folder}
+
+    @property
+    def _is_local(self) -> bool:
+        return address.fits(self._run / f".s.PGSQL.{_SOCKET_PORT}")
+
+    @property
+    def _port(self) -> int:
+        return address.port(self._state_dir / "postgres.port")
 
 
 def _program_for(data: Path) -> find.Program:

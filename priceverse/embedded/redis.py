@@ -35,8 +35,6 @@ class RedisServer:
     def __init__(self, state_dir: Path) -> None:
         self._home = state_dir.absolute() / "redis"
         self._socket = self._home / "redis.sock"
-        self._port = 0
-        self._password = ""
         self._process = ServerProcess("Redis", state_dir.absolute() / "log" / "redis.log")
 
     @property
@@ -50,11 +48,11 @@ class RedisServer:
 
     @property
     def settings(self) -> Mapping[str, str | int]:
-        """The configuration section `redis` of its clients, once started."""
-        where: dict[str, str | int] = (
-            {"host": address.LOOPBACK, "port": self._port} if self._port else {"unix_socket": str(self._socket)}
-        )
-        return where | {"password": self._password}
+        """The configuration section `redis` of its clients; known once it was started, by whomever."""
+        password = address.password(self._home / "password")
+        if address.fits(self._socket):
+            return {"unix_socket": str(self._socket), "password": password}
+        return {"host": address.LOOPBACK, "port": self._port, "password": password}
 
     def start(self) -> None:
         """Start it and wait until it answers. Only on the main thread. Raises EmbeddedError."""
@@ -65,9 +63,9 @@ class RedisServer:
     def prepare(self) -> None:
         """Make the directory and the configuration file; harmless when they exist."""
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._password = address.password(self._home / "password")
-        if not self._port and not address.fits(self._socket):
-            self._port = address.free_port()
+        address.choose_password(self._home / "password")
+        if self.pid is None and not address.fits(self._socket):
+            address.choose_port(self._home / "port")
         file = self._home / "redis.conf"
         file.touch(mode=0o600)
         file.write_text("".join(f"{key} {value}\n" for key, value in self._configuration().items()), encoding="utf-8")
@@ -88,19 +86,23 @@ class RedisServer:
 
     def _configuration(self) -> Mapping[str, object]:
         where = (
-            {"bind": address.LOOPBACK, "port": self._port}
-            if self._port
-            else {"port": 0, "unixsocket": _quoted(self._socket), "unixsocketperm": 700}
+            {"port": 0, "unixsocket": _quoted(self._socket), "unixsocketperm": 700}
+            if address.fits(self._socket)
+            else {"bind": address.LOOPBACK, "port": self._port}
         )
-        return {"dir": _quoted(self._home), "requirepass": self._password, **where, **_SETTINGS}
+        return {"dir": _quoted(self._home), "requirepass": self.settings["password"], **where, **_SETTINGS}
+
+    @property
+    def _port(self) -> int:
+        return address.port(self._home / "port")
 
     def _answers(self) -> bool:
-        family = socket.AF_INET if self._port else socket.AF_UNIX
-        to = (address.LOOPBACK, self._port) if self._port else str(self._socket)
-        with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+        is_local = address.fits(self._socket)
+        to = str(self._socket) if is_local else (address.LOOPBACK, self._port)
+        with socket.socket(socket.AF_UNIX if is_local else socket.AF_INET) as probe, contextlib.suppress(OSError):
             probe.settimeout(_PROBE_S)
             probe.connect(to)
-            probe.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
+            probe.sendall(f"AUTH {self.settings['password']}\r\nPING\r\n".encode())
             with probe.makefile("rb") as replies:
                 return [replies.readline(), replies.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
         return False
