@@ -1,7 +1,7 @@
 """What an adapter is: data and pure functions that turn one venue's frames into trades. The collector does all waiting.
 
-One adapter per venue, in the file of its name; `registry` maps the enum to them. Whatever a venue sends, `receive` returns
-a list and raises nothing: what could not be understood is a `Reject`, counted and dropped by the caller.
+One adapter per venue, in the file of its name; `registry` maps the enum to them. Whatever a venue sends, `receive`
+returns a list and raises nothing: what could not be understood is a `Reject`, counted and dropped by the caller.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,9 +35,28 @@ class Control:
     detail: str = ""
 
 
+class Reason(StrEnum):
+    """Why a frame, or one row of it, cannot be a trade: the label under which rejects are counted."""
+
+    TOO_LARGE = "too_large"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    TOO_DEEP = "too_deep"
+    NOT_AN_OBJECT = "not_an_object"
+    TOO_MANY_ROWS = "too_many_rows"
+    BAD_ENVELOPE = "bad_envelope"
+    BAD_SYMBOL = "bad_symbol"
+    BAD_PRICE = "bad_price"
+    BAD_VOLUME = "bad_volume"
+    BAD_TIME = "bad_time"
+    BAD_ID = "bad_id"
+    BAD_SIDE = "bad_side"
+    BAD_FLAG = "bad_flag"
+
+
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A frame, or one row of it, that cannot be a trade. `reason` is a short constant, `sample` a bounded piece."""
+    """A frame, or one row of it, that cannot be a trade. `reason` is a `Reason`, `sample` a bounded piece."""
 
     reason: str
     sample: str
@@ -73,30 +92,40 @@ class PreludeError(Exception):
 
 
 class Adapter(Protocol):
-    """One venue's protocol. Instances hold only their symbol map (venue symbol → pair)."""
+    """One venue's protocol; each venue's class inherits what is written out here and states only what differs.
+
+    Instances hold only what follows from their symbol map (venue symbol → pair). KuCoin's also remembers whether the
+    REST base given to `prelude` was on loopback.
+    """
 
     exchange: Exchange
-    lifetime_s: float | None
+    pairs: Mapping[str, str]
+    lifetime_s: float | None = None
     """The venue cuts a connection of this age; None where no limit is documented."""
 
-    def __init__(self, symbols: Mapping[str, str]) -> None: ...
+    def __init__(self, symbols: Mapping[str, str]) -> None:
+        self.pairs = symbols
 
-    def prelude(self, rest_url: str) -> Request | None:
+    def prelude(self, rest_url: str) -> Request | None:  # noqa: ARG002 - most venues want none
         """Return the request to make before each connection, if the venue wants one."""
-        ...
+        return None
 
-    def endpoint(self, ws_url: str, prelude: bytes | None, connect_id: str) -> Endpoint:
+    def endpoint(self, ws_url: str, prelude: bytes | None, connect_id: str) -> Endpoint:  # noqa: ARG002 - KuCoin's
         """Return where to connect, from the configured base and the reply to the prelude. Raises PreludeError."""
-        ...
+        return Endpoint(ws_url)
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Return the text frames that subscribe to `symbols` (venue spelling); none where the URL does it."""
         ...
 
-    def ping(self, now_ms: int) -> str:
+    def ping(self, now_ms: int) -> str:  # noqa: ARG002 - some venues want a number
         """Return the keep-alive text frame for `Endpoint.ping_interval_s`."""
-        ...
+        return ""
 
     def receive(self, frame: str | bytes) -> list[Item]:
-        """Return everything in one frame, in the frame's order. Never raises for what a venue may send."""
+        """Return everything in one frame, in the frame's order. Never raises for what a venue may send.
+
+        A frame of trades gives one item per row, so an item's position is the row's; a row of a symbol that is not in
+        the map is a Control IGNORED. No other frame gives a Trade. Bounded in time and memory whatever comes.
+        """
         ...

@@ -1,0 +1,109 @@
+"""Binance spot, combined trade streams: frame → trades. `aggTrade` and tickers repeat trades and are never counted.
+
+One trade a frame. `m` true: the buyer was the maker, so the taker sold. The URL subscribes; the venue pings on the
+WebSocket level and cuts after 24 h. A symbol that it does not know is accepted and stays silent for ever.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from urllib.parse import quote
+
+import msgspec
+
+from priceverse.exchanges import fields, frames
+from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Item, Reason
+from priceverse.model.exchange import Exchange, Side
+from priceverse.model.trade import Trade
+
+_KEYS = {"event": "e", "symbol": "s", "price": "p", "volume": "q", "time": "T", "trade_id": "t", "buyer_is_maker": "m"}
+
+
+class _Row(msgspec.Struct, gc=False, rename=_KEYS):
+    event: object = None
+    symbol: object = None
+    price: object = None
+    volume: object = None
+    time: object = None
+    trade_id: object = None
+    buyer_is_maker: object = None
+
+
+class _Frame(msgspec.Struct, gc=False):
+    stream: str | None = None
+    data: _Row | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
+
+
+class Binance(Adapter):
+    """The Binance adapter."""
+
+    exchange = Exchange.BINANCE
+    lifetime_s = 86_400.0
+
+    def __init__(self, symbols: Mapping[str, str]) -> None:
+        super().__init__(symbols)
+        self._streams = {symbol: f"{symbol.lower()}@trade" for symbol in symbols}
+
+    def endpoint(self, ws_url: str, prelude: bytes | None, connect_id: str) -> Endpoint:  # noqa: ARG002 - not needed
+        """Name every stream in the URL."""
+        streams = "/".join(quote(stream, safe="@") for stream in self._streams.values())
+        return Endpoint(f"{ws_url.rstrip('/')}/stream?streams={streams}")
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:  # noqa: ARG002 - the URL did it
+        """Send nothing: the URL subscribes."""
+        return []
+
+    def receive(self, frame: str | bytes) -> list[Item]:
+        """Return the frame's trade, or what it is instead."""
+        return frames.read(frame, self._trades, self._anything)
+
+    def _trades(self, text: str) -> list[Item] | None:
+        frame = frames.quick(_DECODER, text)
+        if frame is None or frame.data is None or frame.data.event != "trade":
+            return None
+        return [self._trade(frame.data, frame.stream)]
+
+    def _anything(self, frame: frames.Object) -> list[Item]:
+        wrapped = "stream" in frame or "data" in frame
+        stream, data = (frame.get("stream"), frame.get("data")) if wrapped else (None, frame)
+        event = data.get("e") if isinstance(data, dict) else None
+        if event == "serverShutdown" or stream == "!serverShutdown":
+            return [Control(ControlKind.SHUTDOWN)]
+        if event == "trade":
+            return [frames.row(data, _Row, partial(self._trade, stream=stream))]
+        if isinstance(stream, str) and stream.endswith("@trade") and not isinstance(event, str):
+            return [frames.reject(Reason.BAD_ENVELOPE, data)]
+        return [frames.ignored() if wrapped or event is not None else _reply(frame)]
+
+    def _trade(self, row: _Row, stream: object) -> Item:
+        try:
+            symbol = fields.symbol(row.symbol)
+            pair = self.pairs.get(symbol)
+            if pair is None:
+                return frames.ignored(symbol)
+            if stream not in (None, self._streams[symbol]):
+                return frames.reject(Reason.BAD_ENVELOPE, stream)
+            return Trade(
+                exchange=self.exchange,
+                symbol=symbol,
+                pair=pair,
+                price=fields.price(row.price),
+                volume=fields.volume(row.volume),
+                timestamp_ms=fields.time_ms(row.time),
+                trade_id=fields.numeric_id(row.trade_id),
+                side=Side.SELL if fields.flag(row.buyer_is_maker, Reason.BAD_SIDE) else Side.BUY,
+            )
+        except fields.Refused as refused:
+            return refused.reject()
+
+
+def _reply(frame: frames.Object) -> Control:
+    """Read the reply to a request: `{"result":null,"id":1}`, or an error bare or under `error`."""
+    error = frame.get("error") or frame
+    if isinstance(error, dict) and "code" in error:
+        return Control(ControlKind.ERROR, detail=frames.shown(error["code"], error.get("msg")))
+    if error is not frame:
+        return Control(ControlKind.ERROR, detail=frames.shown(error))
+    return Control(ControlKind.ACK) if "result" in frame else frames.ignored()

@@ -1,0 +1,124 @@
+"""Bybit v5 spot, topic `publicTrade`: frame → trades. Up to 1024 rows a frame, each a trade; `type` means nothing here.
+
+`S` is the taker's. `BT` marks a block trade: real, but off the book. Ids have gaps, so that a loss cannot be seen. The
+client sends a JSON ping every 20 s.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from priceverse.exchanges import fields, frames
+from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Item, Reason
+from priceverse.model.exchange import Exchange, Side
+from priceverse.model.trade import Trade
+
+_PING_INTERVAL_S = 20.0
+_TOPIC = "publicTrade."
+_SIDES = {"Buy": Side.BUY, "Sell": Side.SELL}
+_REFUSED = re.compile(r"publicTrade\.([^\s,\"]{1,64})")
+_KEYS = {"symbol": "s", "side": "S", "price": "p", "volume": "v", "time": "T", "trade_id": "i", "block": "BT"}
+
+
+class _Row(msgspec.Struct, gc=False, rename=_KEYS):
+    symbol: object = None
+    side: object = None
+    price: object = None
+    volume: object = None
+    time: object = None
+    trade_id: object = None
+    block: object = None
+
+
+class _Frame(msgspec.Struct, gc=False):
+    topic: str | None = None
+    data: tuple[_Row, ...] = ()
+
+
+_DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
+
+
+class Bybit(Adapter):
+    """The Bybit adapter."""
+
+    exchange = Exchange.BYBIT
+
+    def __init__(self, symbols: Mapping[str, str]) -> None:
+        super().__init__(symbols)
+        self._topics = {symbol: f"{_TOPIC}{symbol}" for symbol in symbols}
+
+    def endpoint(self, ws_url: str, prelude: bytes | None, connect_id: str) -> Endpoint:  # noqa: ARG002 - not needed
+        """Keep the connection by pings."""
+        return Endpoint(ws_url, ping_interval_s=_PING_INTERVAL_S)
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Send one request a symbol, named after it: the reply then tells whose it is, and a bad one costs no other."""
+        return [json.dumps({"req_id": symbol, "op": "subscribe", "args": [f"{_TOPIC}{symbol}"]}) for symbol in symbols]
+
+    def ping(self, now_ms: int) -> str:
+        """Return the JSON ping; its id comes back."""
+        return json.dumps({"req_id": str(now_ms), "op": "ping"})
+
+    def receive(self, frame: str | bytes) -> list[Item]:
+        """Return the frame's trades, or what it is instead."""
+        return frames.read(frame, self._trades, self._anything)
+
+    def _trades(self, text: str) -> list[Item] | None:
+        frame = frames.quick(_DECODER, text)
+        if frame is None or frame.topic is None or not frame.topic.startswith(_TOPIC):
+            return None
+        if not 0 < len(frame.data) <= frames.MAX_ROWS:
+            return None
+        return [self._trade(row, frame.topic) for row in frame.data]
+
+    def _anything(self, frame: frames.Object) -> list[Item]:
+        if "topic" not in frame:
+            return [self._reply(frame)]
+        topic = frame["topic"]
+        if not isinstance(topic, str):
+            return [frames.reject(Reason.BAD_ENVELOPE, topic)]
+        if not topic.startswith(_TOPIC):
+            return [frames.ignored()]
+        return frames.rows(frame.get("data"), _Row, partial(self._trade, topic=topic))
+
+    def _trade(self, row: _Row, topic: str) -> Item:
+        try:
+            symbol = fields.symbol(row.symbol)
+            pair = self.pairs.get(symbol)
+            if pair is None:
+                return frames.ignored(symbol)
+            if topic != self._topics[symbol]:
+                return frames.reject(Reason.BAD_ENVELOPE, topic)
+            return Trade(
+                exchange=self.exchange,
+                symbol=symbol,
+                pair=pair,
+                price=fields.price(row.price),
+                volume=fields.volume(row.volume),
+                timestamp_ms=fields.time_ms(row.time),
+                trade_id=fields.text_id(row.trade_id),
+                side=fields.taker(row.side, _SIDES),
+                block=row.block is not None and fields.flag(row.block, Reason.BAD_FLAG),
+            )
+        except fields.Refused as refused:
+            return refused.reject()
+
+    def _reply(self, frame: frames.Object) -> Control:
+        """Read the reply to a request; spot answers a ping with `op` "ping", other products with "pong"."""
+        op, said = frame.get("op"), frames.shown(frame.get("ret_msg", ""))
+        if frame.get("success") is False:
+            named = _REFUSED.search(said)
+            return Control(ControlKind.ERROR, named.group(1) if named else self._asked(frame), said)
+        if op == "pong" or (op == "ping" and said == "pong"):
+            return Control(ControlKind.PONG)
+        if op == "subscribe":
+            return Control(ControlKind.ACK, self._asked(frame))
+        return Control(ControlKind.ACK, detail="unsubscribe") if op == "unsubscribe" else frames.ignored()
+
+    def _asked(self, frame: frames.Object) -> str | None:
+        """Return the symbol whose request this answers: `req_id` comes back where one was sent."""
+        symbol = frames.symbol_of(frame.get("req_id"))
+        return symbol if symbol in self.pairs else None

@@ -1,0 +1,124 @@
+"""Coinbase Exchange, channels `matches` and `heartbeat`: frame → trades. One trade a frame; a `ticker` repeats it.
+
+`side` is the **maker's**: "buy" means that the taker sold. `last_match` is an old trade, sent again on every
+subscribing. A client that has not subscribed within 5 s is cut. No application ping.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from itertools import islice
+
+import msgspec
+
+from priceverse.exchanges import fields, frames
+from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Item, Reason
+from priceverse.model.exchange import Exchange, Side
+from priceverse.model.trade import Trade
+
+_HISTORICAL = {"match": False, "last_match": True}
+_TAKER_BY_MAKER = {"buy": Side.SELL, "sell": Side.BUY}
+_PRODUCT = re.compile(r"\b[0-9A-Z]{2,20}-[0-9A-Z]{2,20}\b")
+_MAX_PRODUCTS = 1000
+
+
+class _Row(msgspec.Struct, gc=False):
+    type: str | None = None
+    product_id: object = None
+    side: object = None
+    price: object = None
+    size: object = None
+    time: object = None
+    trade_id: object = None
+
+
+_DECODER = msgspec.json.Decoder(_Row, float_hook=str)
+
+
+class Coinbase(Adapter):
+    """The Coinbase Exchange adapter."""
+
+    exchange = Exchange.COINBASE
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Send one message a product, so that a refused one costs no other."""
+        return [
+            json.dumps({"type": "subscribe", "product_ids": [symbol], "channels": ["matches", "heartbeat"]})
+            for symbol in symbols
+        ]
+
+    def receive(self, frame: str | bytes) -> list[Item]:
+        """Return the frame's trade, or what it is instead."""
+        return frames.read(frame, self._trades, self._anything)
+
+    def _trades(self, text: str) -> list[Item] | None:
+        row = frames.quick(_DECODER, text)
+        if row is None or row.type not in _HISTORICAL:
+            return None
+        return [self._trade(row)]
+
+    def _anything(self, frame: frames.Object) -> list[Item]:
+        kind = frame.get("type")
+        if kind == "subscriptions":
+            return _accepted(frame.get("channels"))
+        if isinstance(kind, str) and kind in _HISTORICAL:
+            return [frames.row(frame, _Row, self._trade)]
+        return [_control(kind, frame)]
+
+    def _trade(self, row: _Row) -> Item:
+        try:
+            symbol = fields.symbol(row.product_id)
+            pair = self.pairs.get(symbol)
+            if pair is None:
+                return frames.ignored(symbol)
+            return Trade(
+                exchange=self.exchange,
+                symbol=symbol,
+                pair=pair,
+                price=fields.price(row.price),
+                volume=fields.volume(row.size),
+                timestamp_ms=fields.time_rfc3339(row.time),
+                trade_id=fields.numeric_id(row.trade_id),
+                side=fields.taker(row.side, _TAKER_BY_MAKER),
+                historical=row.type == "last_match",
+            )
+        except fields.Refused as refused:
+            return refused.reject()
+
+
+def _control(kind: object, frame: frames.Object) -> Item:
+    match kind:
+        case "heartbeat":
+            last = frames.shown(frame.get("last_trade_id"))
+            return Control(ControlKind.HEARTBEAT, frames.symbol_of(frame.get("product_id")), last)
+        case "error":
+            return _refused(frame)
+        case "status":
+            return Control(ControlKind.STATUS)
+        case str():
+            return frames.ignored()
+        case _:
+            return frames.reject(Reason.BAD_ENVELOPE, kind)
+
+
+def _accepted(channels: object) -> list[Item]:
+    """Return an ACK for each product of the channel `matches`; the list is cumulative, so a missing one was refused."""
+    listed = channels if isinstance(channels, list) else []
+    products = [
+        product
+        for channel in listed
+        if isinstance(channel, dict) and channel.get("name") == "matches"
+        for product in _strings(channel.get("product_ids"))
+    ]
+    return [Control(ControlKind.ACK, product) for product in products] or [Control(ControlKind.ACK)]
+
+
+def _strings(values: object) -> list[str]:
+    texts = (frames.symbol_of(value) for value in values) if isinstance(values, list) else ()
+    return list(islice((text for text in texts if text), _MAX_PRODUCTS))
+
+
+def _refused(frame: frames.Object) -> Control:
+    message, reason = (frames.shown(frame.get(key, "")) for key in ("message", "reason"))
+    named = _PRODUCT.search(reason) or _PRODUCT.search(message)
+    return Control(ControlKind.ERROR, named.group() if named else None, frames.shown(f"{message}: {reason}"))

@@ -1,0 +1,122 @@
+"""What a frame may be: bounded text holding one JSON object. Every adapter reads through here, nothing here raises.
+
+Two ways in, taken by `read`: `quick` decodes straight into a venue's own structs and gives up (None) on anything
+unusual; `tree` is slow and total and decides what the unusual was. Both keep a number as the text that was received:
+JSON numbers with a point or an exponent arrive as `str`, so that nothing is rounded before `fields` has looked at it.
+"""
+
+import json
+import reprlib
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from priceverse.exchanges.protocol import Control, ControlKind, Item, Reason, Reject
+
+MAX_FRAME = 1 << 20
+"""Characters or bytes. The largest documented frame (Bybit, 1024 trades) has about 160 KB."""
+MAX_ROWS = 10_000
+MAX_DETAIL, MAX_SYMBOL, MAX_INTEGER = 200, 64, 40
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+Object = dict[str, object]
+
+_FAULTS = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+_sample = reprlib.Repr()
+_sample.maxlevel, _sample.maxdict, _sample.maxlist = 3, 16, 4
+_sample.maxstring = _sample.maxother = _sample.maxlong = 60
+
+
+def read(
+    frame: str | bytes, trades: Callable[[str], list[Item] | None], anything: Callable[[Object], list[Item]]
+) -> list[Item]:
+    """Ask `trades` first, which may pass (None) on all but an ordinary trade frame; `anything` answers for the rest."""
+    text = text_of(frame)
+    if isinstance(text, Reject):
+        return [text]
+    items = trades(text)
+    if items is not None:
+        return items
+    parsed = tree(text)
+    return [parsed] if isinstance(parsed, Reject) else anything(parsed)
+
+
+def text_of(frame: str | bytes) -> str | Reject:
+    """Return the frame as well-formed text of bounded length."""
+    if len(frame) > MAX_FRAME:
+        return Reject(Reason.TOO_LARGE, f"{len(frame)} > {MAX_FRAME}: {shown(frame[:MAX_SYMBOL])}")
+    try:
+        if not isinstance(frame, str):
+            return str(frame, "utf-8")
+        if not frame.isascii():
+            frame.encode()  # a lone surrogate is not text
+    except UnicodeError:
+        return reject(Reason.NOT_UTF8, frame)
+    return frame
+
+
+def quick(decoder: msgspec.json.Decoder[Shape], text: str) -> Shape | None:
+    """Decode into the decoder's struct; None for whatever does not fit it, which only `tree` can explain."""
+    try:
+        return decoder.decode(text)
+    except _FAULTS:
+        return None
+
+
+def tree(text: str) -> Object | Reject:
+    """Decode any JSON object. Literals that JSON lacks (NaN) and absurd integers stay text, for their row to answer."""
+    try:
+        parsed: object = _JSON.decode(text)
+    except RecursionError:
+        return Reject(Reason.TOO_DEEP, shown(text[:MAX_SYMBOL]))
+    except ValueError:
+        return reject(Reason.NOT_JSON, text)
+    return parsed if isinstance(parsed, dict) else reject(Reason.NOT_AN_OBJECT, parsed)
+
+
+def rows(data: object, shape: type[Shape], trade: Callable[[Shape], Item]) -> list[Item]:
+    """Return what `trade` makes of each row of a frame of rows; what is not a row is a Reject in its place."""
+    if not isinstance(data, list):
+        return [reject(Reason.BAD_ENVELOPE, data)]
+    items = [row(value, shape, trade) for value in data[:MAX_ROWS]]
+    if len(data) > MAX_ROWS:
+        items.append(Reject(Reason.TOO_MANY_ROWS, str(len(data))))
+    return items or [ignored()]
+
+
+def row(value: object, shape: type[Shape], trade: Callable[[Shape], Item]) -> Item:
+    """Return what `trade` makes of one row: a struct with its fields picked out, a missing one None like a null."""
+    if not isinstance(value, dict):
+        return reject(Reason.NOT_AN_OBJECT, value)
+    names = zip(shape.__struct_fields__, shape.__struct_encode_fields__, strict=True)
+    return trade(shape(**{field: value.get(key) for field, key in names}))
+
+
+def reject(reason: Reason, culprit: object) -> Reject:
+    """Return a Reject that shows the culprit, whatever it is, in bounded printable text."""
+    return Reject(reason, _sample.repr(culprit))
+
+
+def ignored(symbol: object = None) -> Control:
+    """Return the Control of what is well formed and not ours."""
+    return Control(ControlKind.IGNORED, symbol_of(symbol))
+
+
+def symbol_of(value: object) -> str | None:
+    """Return a symbol that a control frame names, if it names one."""
+    return shown(value)[:MAX_SYMBOL] if isinstance(value, str) and value else None
+
+
+def shown(*values: object) -> str:
+    """Return a venue's own words in bounded text that any log can hold."""
+    words = (value[:MAX_DETAIL] if isinstance(value, str) else _sample.repr(value) for value in values)
+    return " ".join(words)[:MAX_DETAIL].encode("utf-8", "backslashreplace").decode()
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= MAX_INTEGER else digits
+
+
+_JSON = json.JSONDecoder(parse_float=str, parse_int=_integer, parse_constant=str)

@@ -1,0 +1,123 @@
+"""Kraken WebSocket v2, channel `trade`: frame → trades. Several rows a frame, each a trade.
+
+Prices and volumes are bare JSON numbers whose trailing zeros count. A `snapshot` frame holds the last fifty trades
+again. `side` is the taker's. A heartbeat comes each second once anything is subscribed; nobody needs to ping.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from priceverse.exchanges import fields, frames
+from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Item, Reason
+from priceverse.model.exchange import Exchange
+from priceverse.model.trade import Trade
+
+_HISTORICAL = {"snapshot": True, "update": False}
+_SYMBOL = re.compile(r"[0-9A-Z.]{1,20}/[0-9A-Z.]{1,20}")
+
+
+class _Row(msgspec.Struct, gc=False):
+    symbol: object = None
+    side: object = None
+    price: object = None
+    qty: object = None
+    trade_id: object = None
+    timestamp: object = None
+
+
+class _Frame(msgspec.Struct, gc=False):
+    channel: str | None = None
+    type: str | None = None
+    data: tuple[_Row, ...] = ()
+
+
+_DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
+
+
+class Kraken(Adapter):
+    """The Kraken adapter."""
+
+    exchange = Exchange.KRAKEN
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Ask for all at once: the venue acknowledges or refuses each."""
+        params = {"channel": "trade", "symbol": list(symbols), "snapshot": False}
+        return [json.dumps({"method": "subscribe", "params": params, "req_id": 1})]
+
+    def receive(self, frame: str | bytes) -> list[Item]:
+        """Return the frame's trades, or what it is instead."""
+        return frames.read(frame, self._trades, self._anything)
+
+    def _trades(self, text: str) -> list[Item] | None:
+        frame = frames.quick(_DECODER, text)
+        if frame is None or frame.channel != "trade" or not 0 < len(frame.data) <= frames.MAX_ROWS:
+            return None
+        historical = _HISTORICAL.get(frame.type or "")
+        return None if historical is None else [self._trade(row, historical=historical) for row in frame.data]
+
+    def _anything(self, frame: frames.Object) -> list[Item]:
+        channel = frame.get("channel")
+        if channel == "trade":
+            return self._careful(frame)
+        if channel == "heartbeat":
+            return [Control(ControlKind.HEARTBEAT)]
+        if channel == "status":
+            return [Control(ControlKind.STATUS, detail=_system(frame.get("data")))]
+        return [frames.ignored() if channel is not None else _reply(frame)]
+
+    def _careful(self, frame: frames.Object) -> list[Item]:
+        kind = frame.get("type")
+        if not isinstance(kind, str):
+            return [frames.reject(Reason.BAD_ENVELOPE, kind)]
+        if kind not in _HISTORICAL:
+            return [frames.ignored()]
+        return frames.rows(frame.get("data"), _Row, partial(self._trade, historical=_HISTORICAL[kind]))
+
+    def _trade(self, row: _Row, *, historical: bool) -> Item:
+        try:
+            symbol = fields.symbol(row.symbol)
+            pair = self.pairs.get(symbol)
+            if pair is None:
+                return frames.ignored(symbol)
+            return Trade(
+                exchange=self.exchange,
+                symbol=symbol,
+                pair=pair,
+                price=fields.price(row.price),
+                volume=fields.volume(row.qty),
+                timestamp_ms=fields.time_rfc3339(row.timestamp),
+                trade_id=fields.numeric_id(row.trade_id),
+                side=fields.taker(row.side, fields.SIDES),
+                historical=historical,
+            )
+        except fields.Refused as refused:
+            return refused.reject()
+
+
+def _system(data: object) -> str:
+    """Return `online`, `maintenance` …, as far as the status frame says it."""
+    first = data[0] if isinstance(data, list) and data else None
+    return frames.shown(first.get("system")) if isinstance(first, dict) else ""
+
+
+def _reply(frame: frames.Object) -> Control:
+    """Read the reply to a request; the refusal of a rate too high spells its key `Error`."""
+    error = frame.get("error") or frame.get("Error")
+    if error is not None or frame.get("success") is False:
+        detail = frames.shown(error)
+        named = _SYMBOL.search(detail)
+        symbol = frames.symbol_of(frame.get("symbol")) or (named.group() if named else None)
+        return Control(ControlKind.ERROR, symbol, detail)
+    method = frame.get("method")
+    if method == "pong":
+        return Control(ControlKind.PONG)
+    result = frame.get("result")
+    if frame.get("success") is not True:
+        return frames.ignored()
+    ours = method == "subscribe" and isinstance(result, dict) and result.get("channel") == "trade"
+    symbol = frames.symbol_of(result.get("symbol")) if ours and isinstance(result, dict) else None
+    return Control(ControlKind.ACK, symbol, "" if ours else frames.shown(method))

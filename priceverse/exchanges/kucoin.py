@@ -1,0 +1,137 @@
+"""KuCoin, topic `/market/match`: frame → trades. One trade a frame; time in **ns** as text; `side` is the taker's.
+
+A connection starts with a POST for a token, which names the endpoint and the ping interval and serves one connection of
+at most 24 h. The token is a secret. Subscribe after `welcome`; ids have gaps, so that a loss cannot be seen.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from priceverse.exchanges import fields, frames, kucoin_token
+from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Item, Reason, Request
+from priceverse.model.exchange import Exchange
+from priceverse.model.trade import Trade
+
+_TOPIC = "/market/match:"
+_MATCH = "trade.l3match"
+_REFUSED = re.compile(r"/market/match:([^\s,\"]{1,64})")
+
+
+class _Row(msgspec.Struct, gc=False, rename={"trade_id": "tradeId"}):
+    symbol: object = None
+    side: object = None
+    price: object = None
+    size: object = None
+    time: object = None
+    trade_id: object = None
+
+
+class _Frame(msgspec.Struct, gc=False):
+    topic: str | None = None
+    type: str | None = None
+    subject: str | None = None
+    data: _Row | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
+
+
+class Kucoin(Adapter):
+    """The KuCoin adapter."""
+
+    exchange = Exchange.KUCOIN
+    lifetime_s = 86_400.0
+
+    def __init__(self, symbols: Mapping[str, str]) -> None:
+        super().__init__(symbols)
+        self._topics = {symbol: f"{_TOPIC}{symbol}" for symbol in symbols}
+        self._loopback = False
+
+    def prelude(self, rest_url: str) -> Request:
+        """Ask for a token: one for each connection."""
+        self._loopback = kucoin_token.is_loopback(rest_url, "http")
+        return Request("POST", f"{rest_url.rstrip('/')}{kucoin_token.PATH}")
+
+    def endpoint(self, ws_url: str, prelude: bytes | None, connect_id: str) -> Endpoint:  # noqa: ARG002 - the reply's
+        """Return the endpoint of the reply to `prelude`, if it is one of KuCoin's."""
+        return kucoin_token.endpoint(prelude or b"", connect_id, loopback=self._loopback)
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Send one request a symbol, named after it: the reply then tells whose it is."""
+        request = {"type": "subscribe", "privateChannel": False, "response": True}
+        return [json.dumps(request | {"id": symbol, "topic": f"{_TOPIC}{symbol}"}) for symbol in symbols]
+
+    def ping(self, now_ms: int) -> str:
+        """Return the JSON ping; its id comes back."""
+        return json.dumps({"id": str(now_ms), "type": "ping"})
+
+    def receive(self, frame: str | bytes) -> list[Item]:
+        """Return the frame's trade, or what it is instead."""
+        return frames.read(frame, self._trades, self._anything)
+
+    def _trades(self, text: str) -> list[Item] | None:
+        frame = frames.quick(_DECODER, text)
+        if frame is None or frame.data is None or frame.type != "message" or frame.subject != _MATCH:
+            return None
+        if frame.topic is None or not frame.topic.startswith(_TOPIC):
+            return None
+        return [self._trade(frame.data, frame.topic)]
+
+    def _anything(self, frame: frames.Object) -> list[Item]:
+        kind = frame.get("type")
+        if kind == "message":
+            return [self._message(frame)]
+        return [self._control(kind, frame) if isinstance(kind, str) else frames.reject(Reason.BAD_ENVELOPE, kind)]
+
+    def _message(self, frame: frames.Object) -> Item:
+        topic, subject = frame.get("topic"), frame.get("subject", _MATCH)
+        if not isinstance(topic, str):
+            return frames.reject(Reason.BAD_ENVELOPE, topic)
+        if not topic.startswith(_TOPIC) or subject != _MATCH:
+            return frames.ignored()
+        return frames.row(frame.get("data"), _Row, partial(self._trade, topic=topic))
+
+    def _trade(self, row: _Row, topic: str) -> Item:
+        try:
+            symbol = fields.symbol(row.symbol)
+            pair = self.pairs.get(symbol)
+            if pair is None:
+                return frames.ignored(symbol)
+            if topic != self._topics[symbol] and symbol not in topic.removeprefix(_TOPIC).split(","):
+                return frames.reject(Reason.BAD_ENVELOPE, topic)
+            return Trade(
+                exchange=self.exchange,
+                symbol=symbol,
+                pair=pair,
+                price=fields.price(row.price),
+                volume=fields.volume(row.size),
+                timestamp_ms=fields.time_ns(row.time),
+                trade_id=fields.text_id(row.trade_id),
+                side=fields.taker(row.side, fields.SIDES),
+            )
+        except fields.Refused as refused:
+            return refused.reject()
+
+    def _control(self, kind: str, frame: frames.Object) -> Control:
+        match kind:
+            case "welcome":
+                return Control(ControlKind.WELCOME)
+            case "ack":
+                return Control(ControlKind.ACK, self._asked(frame))
+            case "pong":
+                return Control(ControlKind.PONG)
+            case "error":
+                said = frames.shown(frame.get("code", ""), frame.get("data", ""))
+                named = _REFUSED.search(said)
+                return Control(ControlKind.ERROR, named.group(1) if named else self._asked(frame), said)
+            case _:
+                return frames.ignored()
+
+    def _asked(self, frame: frames.Object) -> str | None:
+        """Return the symbol whose request this answers: requests are named after it."""
+        symbol = frames.symbol_of(frame.get("id"))
+        return symbol if symbol in self.pairs else None

@@ -1,0 +1,86 @@
+"""KuCoin's handshake: the reply to `POST /api/v1/bullet-public` → where to connect, with which token, ping interval.
+
+The reply decides where this process connects to, so it is believed only as far as KuCoin's own hosts: `wss` on
+kucoin.com, or, when the REST base itself is plain HTTP on loopback (the simulator), `ws` on loopback. No error quotes
+the token.
+"""
+
+from urllib.parse import SplitResult, quote, urlsplit
+
+import msgspec
+
+from priceverse.exchanges import frames
+from priceverse.exchanges.protocol import Endpoint, PreludeError
+
+PATH = "/api/v1/bullet-public"
+_OK = "200000"
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_SHORTEST_PING_MS, _LONGEST_PING_MS = 1_000, 120_000
+
+
+class _Server(msgspec.Struct, rename={"ping_interval_ms": "pingInterval"}):
+    endpoint: str
+    ping_interval_ms: int
+
+
+class _Token(msgspec.Struct, rename={"servers": "instanceServers"}):
+    token: str
+    servers: list[_Server]
+
+
+class _Reply(msgspec.Struct):
+    code: str
+    msg: str = ""
+    data: _Token | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Reply)
+
+
+def is_loopback(url: str, scheme: str) -> bool:
+    """Tell whether `url` is of that scheme and names this machine."""
+    parts = _split(url)
+    return parts is not None and parts.scheme == scheme and parts.hostname in _LOOPBACK
+
+
+def endpoint(reply: bytes, connect_id: str, *, loopback: bool) -> Endpoint:
+    """Return the endpoint that the reply names. Raises PreludeError."""
+    token = _token(reply)
+    server = token.servers[0]
+    if not (_is_kucoin(server.endpoint) or (loopback and is_loopback(server.endpoint, "ws"))):
+        raise PreludeError(f"endpoint is not wss on a kucoin.com host: {frames.shown(server.endpoint)}")
+    if not _SHORTEST_PING_MS <= server.ping_interval_ms <= _LONGEST_PING_MS:
+        raise PreludeError(f"absurd pingInterval: {frames.shown(server.ping_interval_ms)} ms")
+    slash = "" if urlsplit(server.endpoint).path else "/"
+    secret = quote(token.token, safe="")
+    url = f"{server.endpoint}{slash}?token={secret}&connectId={quote(connect_id, safe='')}"
+    return Endpoint(url, secret, server.ping_interval_ms / 1000, wait_welcome=True)
+
+
+def _token(reply: bytes) -> _Token:
+    text = frames.text_of(reply)
+    answer = frames.quick(_DECODER, text) if isinstance(text, str) else None
+    if answer is None:
+        raise PreludeError("not a token reply: expected JSON with code, data.token and data.instanceServers")
+    if answer.code != _OK:
+        raise PreludeError(f"token refused: {frames.shown(answer.code, answer.msg)}")
+    if answer.data is None or not answer.data.token or not answer.data.servers:
+        raise PreludeError("token reply without a token or a server")
+    return answer.data
+
+
+def _is_kucoin(url: str) -> bool:
+    parts = _split(url)
+    if parts is None or parts.scheme != "wss" or parts.username is not None or parts.query or parts.fragment:
+        return False
+    host = parts.hostname or ""
+    return host == "kucoin.com" or host.endswith(".kucoin.com")
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for what is no port
+    except ValueError:
+        return None
+    return parts

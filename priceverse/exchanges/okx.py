@@ -1,0 +1,130 @@
+"""OKX v5 public, channel `trades`: frame → trades. Several rows a frame; a row is a taker's fill at one price.
+
+A row joins `count` matches and carries the id of the last. The first push after subscribing is an old trade, unmarked,
+again on each reconnect: only its id tells. The client pings with the text `ping` and gets the text `pong`.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from priceverse.exchanges import fields, frames
+from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Item, Reason
+from priceverse.model.exchange import Exchange
+from priceverse.model.trade import Trade
+
+_PING_INTERVAL_S = 20.0
+"""The venue cuts after 30 s without traffic."""
+_UPGRADE = "64008"
+_INSTRUMENT = re.compile(r"instId:\s*([0-9A-Za-z-]{1,64})")
+
+
+class _Row(msgspec.Struct, gc=False, rename={"symbol": "instId", "trade_id": "tradeId"}):
+    symbol: object = None
+    trade_id: object = None
+    px: object = None
+    sz: object = None
+    side: object = None
+    ts: object = None
+
+
+class _Arg(msgspec.Struct, gc=False, rename={"symbol": "instId"}):
+    channel: str | None = None
+    symbol: str | None = None
+
+
+class _Frame(msgspec.Struct, gc=False):
+    arg: _Arg | None = None
+    data: tuple[_Row, ...] = ()
+
+
+_DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
+
+
+class Okx(Adapter):
+    """The OKX adapter."""
+
+    exchange = Exchange.OKX
+
+    def endpoint(self, ws_url: str, prelude: bytes | None, connect_id: str) -> Endpoint:  # noqa: ARG002 - not needed
+        """Keep the connection by pings."""
+        return Endpoint(ws_url, ping_interval_s=_PING_INTERVAL_S)
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """Send one message an instrument, so that a delisted one costs no other."""
+        return [
+            json.dumps({"op": "subscribe", "args": [{"channel": "trades", "instId": symbol}]}) for symbol in symbols
+        ]
+
+    def ping(self, now_ms: int) -> str:  # noqa: ARG002 - a constant
+        """Return the bare text that the venue wants."""
+        return "ping"
+
+    def receive(self, frame: str | bytes) -> list[Item]:
+        """Return the frame's trades, or what it is instead."""
+        if frame in ("pong", b"pong"):
+            return [Control(ControlKind.PONG)]
+        return frames.read(frame, self._trades, self._anything)
+
+    def _trades(self, text: str) -> list[Item] | None:
+        frame = frames.quick(_DECODER, text)
+        if frame is None or frame.arg is None or frame.arg.channel != "trades":
+            return None
+        if not 0 < len(frame.data) <= frames.MAX_ROWS:
+            return None
+        return [self._trade(row, frame.arg.symbol) for row in frame.data]
+
+    def _anything(self, frame: frames.Object) -> list[Item]:
+        arg = frame.get("arg")
+        if "event" in frame:
+            return [_event(frame, arg if isinstance(arg, dict) else {})]
+        if "data" not in frame and arg is None:
+            return [frames.ignored()]
+        if not isinstance(arg, dict) or not isinstance(arg.get("channel"), str):
+            return [frames.reject(Reason.BAD_ENVELOPE, arg)]
+        if arg["channel"] != "trades":
+            return [frames.ignored()]
+        return frames.rows(frame.get("data"), _Row, partial(self._trade, named=arg.get("instId")))
+
+    def _trade(self, row: _Row, named: object) -> Item:
+        try:
+            symbol = fields.symbol(row.symbol)
+            pair = self.pairs.get(symbol)
+            if pair is None:
+                return frames.ignored(symbol)
+            if named not in (None, symbol):
+                return frames.reject(Reason.BAD_ENVELOPE, named)
+            return Trade(
+                exchange=self.exchange,
+                symbol=symbol,
+                pair=pair,
+                price=fields.price(row.px),
+                volume=fields.volume(row.sz),
+                timestamp_ms=fields.time_ms(row.ts),
+                trade_id=fields.text_id(row.trade_id),
+                side=fields.taker(row.side, fields.SIDES),
+            )
+        except fields.Refused as refused:
+            return refused.reject()
+
+
+def _event(frame: frames.Object, arg: frames.Object) -> Control:
+    detail = frames.shown(frame.get("code", ""), frame.get("msg", "")).strip()
+    match frame["event"]:
+        case "subscribe" if arg.get("channel") == "trades":
+            return Control(ControlKind.ACK, frames.symbol_of(arg.get("instId")))
+        case "subscribe" | "unsubscribe" as event:
+            return Control(ControlKind.ACK, detail=frames.shown(event, arg.get("channel")))
+        case "error":
+            named = _INSTRUMENT.search(detail)
+            return Control(ControlKind.ERROR, named.group(1) if named else None, detail)
+        case "notice":
+            closing = frames.shown(frame.get("code")) == _UPGRADE
+            return Control(ControlKind.SHUTDOWN if closing else ControlKind.STATUS, detail=detail)
+        case "channel-conn-count" | "channel-conn-count-error":
+            return Control(ControlKind.STATUS, detail=detail)
+        case _:
+            return frames.ignored()
