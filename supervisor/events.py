@@ -42,7 +42,6 @@ class Name(StrEnum):
     ORPHAN_REAPED = "orphan_reaped"
     CONTROL_CHANGE = "control_change"
     CONTROL_DENIED = "control_denied"
-    CONTROL_UNGROUPED = "control_ungrouped"
 
 
 LEVELS: Mapping[str, str] = {
@@ -60,7 +59,6 @@ LEVELS: Mapping[str, str] = {
     Name.ROOT_STALLED: "warning",
     Name.ORPHAN_REAPED: "warning",
     Name.CONTROL_DENIED: "warning",
-    Name.CONTROL_UNGROUPED: "warning",
 }
 
 

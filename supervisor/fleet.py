@@ -62,6 +62,16 @@ class Fleet:
         for index in range(spec.size):
             self._tree.add(spec.member(index))
 
+    def update(self, spec: PoolSpec) -> None:
+        """Take over a changed description; the members' processes are not touched."""
+        pool = self.pools[spec.name]
+        before, pool.spec = pool.spec, spec
+        for slot in self.members(pool):
+            slot.spec = spec.member(_index(slot))
+        size = spec.size if spec.size != before.size else min(max(pool.size, spec.minimum), spec.maximum)
+        self.scale(spec.name, size, why="reload")
+        self.settle(pool)
+
     def close(self, name: str) -> None:
         """Retire a whole pool."""
         for slot in self.members(self.pools.pop(name)):

@@ -3,9 +3,10 @@
 The rule: a socket outlives every child, so a restart loses no queued connection.
 """
 
+import contextlib
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from supervisor.errors import ListenError
 from supervisor.spec import ListenerSpec
 
 _FIRST_FD = 3  # SD_LISTEN_FDS_START
+_UNIX_PATH_MAX = 107
 
 Address = tuple[str, int]
 
@@ -88,12 +90,26 @@ def _bound_tcp(spec: ListenerSpec) -> socket.socket:
     return sock
 
 
+@contextlib.contextmanager
+def reachable(path: Path) -> Iterator[str]:
+    """Yield an address for a unix socket's path of any length: the kernel takes 107 bytes, directories go deeper."""
+    if len(os.fsencode(path)) <= _UNIX_PATH_MAX:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
 def _bound_unix(path: Path, backlog: int) -> socket.socket:
     """Bind beside and rename: a client never meets a socket that does not listen yet."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        sock.bind(str(fresh))
+        with reachable(fresh) as address:
+            sock.bind(address)
         sock.listen(backlog)
         fresh.rename(path)
     except OSError:

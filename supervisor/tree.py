@@ -45,6 +45,7 @@ class Slot:
     beat_at: float = 0.0
     progress_at: float = 0.0
     methods: frozenset[str] = frozenset()
+    is_greeted: bool = False  # the present process has said hello: its signal handlers stand
     last_event: str = ""
     is_retiring: bool = False  # leaves the tree once it has stopped
 
@@ -70,6 +71,9 @@ class Tree:
         self.spec = spec
         self.slots: dict[str, Slot] = {}
         self.listeners = listeners
+        self.addresses: Mapping[str, tuple[str, int]] = {}
+        self.began_at = trio.current_time()
+        self.is_open = False  # nothing starts before the whole description is in
         self.is_started = False
         self.is_stopping = False
         self.started = trio.Event()
@@ -97,6 +101,11 @@ class Tree:
         self.slots[spec.name] = slot
         self.apply(spec.name, Kind.WANT, reason=reason)
         return slot
+
+    def open(self) -> None:
+        """Let the children start, in their order."""
+        self.is_open = True
+        self._settle()
 
     def retire(self, name: str, *, reason: str, kind: Kind = Kind.DRAIN) -> None:
         """Take a child out of the tree: finish, stop, forget."""
@@ -174,6 +183,8 @@ class Tree:
             names, happened = order.stoppable(seats), Input(kind=Kind.UNWANT, now=now, reason="shutdown")
             if not names and not any(seat.life.has_process for seat in seats):
                 self.stopped.set()
+        elif not self.is_open:
+            return False
         else:
             self._note_start(seats)
             names, happened = order.startable(seats, started=self.is_started), Input(kind=Kind.GO, now=now)
@@ -195,8 +206,9 @@ class Tree:
 
     def _escalate(self, code: Code, fatal: list[str]) -> None:
         self.exit_code = code
-        self.report(Name.TREE_ESCALATED, exit_code=int(code), children=fatal)
         self.is_stopping = True
+        self.report(Name.TREE_ESCALATED, exit_code=int(code), children=fatal)
+        self.report(Name.TREE_STOPPING, exit_code=self.exit_code)
 
     # --- doing
 
@@ -221,7 +233,7 @@ class Tree:
     def _spawn(self, slot: Slot) -> None:
         slot.spawns += 1
         slot.spawned_at = slot.beat_at = slot.progress_at = trio.current_time()
-        slot.beat, slot.methods = None, frozenset()
+        slot.beat, slot.methods, slot.is_greeted = None, frozenset(), False
         try:
             slot.process = process.spawn(slot.spec, self.listeners)
         except OSError as fault:
@@ -292,6 +304,8 @@ class Tree:
     def _heed(self, slot: Slot, said: wire.Heard) -> None:
         name = slot.spec.name
         match said:
+            case wire.Hello():
+                slot.is_greeted = True
             case wire.Ready():
                 slot.methods = said.methods
                 self._note_ready(slot)

@@ -1,0 +1,173 @@
+"""What changes when a new tree description replaces the running one: a pure plan, and its execution.
+
+The rules: what can change live does; a child whose program, environment or settings changed is replaced, a pool member
+with a spare beside it; sockets and control path are the root's own, so a change of those is named and refused.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+
+import trio
+
+from supervisor.errors import ControlError, SpecError
+from supervisor.events import Name
+from supervisor.fleet import Fleet
+from supervisor.machine import Kind, State
+from supervisor.spec import ChildSpec, PoolSpec, TreeSpec
+from supervisor.tree import Slot, Tree
+
+_PROCESS = {"argv", "env", "settings", "role", "listeners", "beat_interval_s"}  # of a child: part of its process
+_ROOT = ("listeners", "control", "control_group")
+_LIVE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Names by what happens to them. `live` and `replaced` say which fields changed, `refused` why not."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    live: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    replaced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "added": list(self.added),
+            "removed": list(self.removed),
+            "live": {name: list(names) for name, names in self.live.items()},
+            "replaced": {name: list(names) for name, names in self.replaced.items()},
+            "refused": list(self.refused),
+        }
+
+
+def plan(old: TreeSpec, new: TreeSpec) -> Plan:
+    """Compare two descriptions."""
+    before, after = _parts(old), _parts(new)
+    changes = {
+        name: changed
+        for name in before.keys() & after.keys()
+        if (changed := _changed(before[name], after[name], skip=("template",)))
+    }
+    replaced = {name: changed for name, changed in changes.items() if _PROCESS & set(changed)}
+    live = {name: changed for name, changed in changes.items() if name not in replaced}
+    policies = tuple(name for name in ("backoff", "intensity") if getattr(old, name) != getattr(new, name))
+    return Plan(
+        added=tuple(sorted(after.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - after.keys())),
+        live=live | ({"tree": policies} if policies else {}),
+        replaced=replaced,
+        refused=tuple(
+            f"{name}: needs a restart of the root" for name in _ROOT if getattr(old, name) != getattr(new, name)
+        ),
+    )
+
+
+def _parts(tree: TreeSpec) -> dict[str, ChildSpec | PoolSpec]:
+    return {child.name: child for child in tree.children} | {pool.name: pool for pool in tree.pools}
+
+
+def _changed(old: object, new: object, *, skip: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the fields that differ; a pool's template counts by its own fields."""
+    if isinstance(old, PoolSpec) and isinstance(new, PoolSpec):
+        return (*_differing(old, new, skip), *_differing(old.template, new.template, ("name", "pool")))
+    return _differing(old, new, skip) if type(old) is type(new) else ("argv",)
+
+
+def _differing(old: object, new: object, skip: tuple[str, ...]) -> tuple[str, ...]:
+    names = (each.name for each in fields(old) if each.name not in skip)  # type: ignore[arg-type]
+    return tuple(name for name in names if getattr(old, name) != getattr(new, name))
+
+
+class Reloader:
+    """Read, compare, carry out; one reload at a time."""
+
+    def __init__(self, tree: Tree, fleet: Fleet, read: Callable[[], TreeSpec] | None) -> None:
+        self._tree = tree
+        self._fleet = fleet
+        self._read = read
+        self._lock = trio.Lock()
+
+    async def reload(self, dry_run: bool) -> Mapping[str, object]:
+        """Return the plan, carried out unless `dry_run`; raises ControlError when the new description is no good."""
+        async with self._lock:
+            try:
+                new = self._new()
+                made, effective = plan(self._tree.spec, new), self._effective(new)
+            except ControlError as fault:
+                self._tree.report(Name.RELOAD_REFUSED, fault=str(fault))
+                raise
+            if not dry_run:
+                await self._carry_out(made, effective)
+            return {"dry_run": dry_run, **made.as_json()}
+
+    def _new(self) -> TreeSpec:
+        if self._read is None:
+            raise ControlError("this program cannot reload")
+        try:
+            return self._read()
+        except Exception as fault:  # the reload boundary: a bad configuration must not end what runs
+            raise ControlError(f"the new configuration is refused: {fault}", code=3) from fault
+
+    def _effective(self, new: TreeSpec) -> TreeSpec:
+        """Return the new description with what only the root's own restart can change left as it is."""
+        old = self._tree.spec
+        try:
+            return replace(new, listeners=old.listeners, control=old.control, control_group=old.control_group)
+        except SpecError as fault:
+            raise ControlError(f"needs a restart of the root: {fault}", code=3) from fault
+
+    async def _carry_out(self, made: Plan, new: TreeSpec) -> None:
+        if made.refused:
+            self._tree.report(Name.RELOAD_REFUSED, fault="; ".join(made.refused))
+        self._tree.spec = new
+        parts = _parts(new)
+        for name in made.removed:
+            self._remove(name)
+        for name in (*made.live, *made.replaced):
+            if name in parts:
+                self._update(parts[name])
+        for name in made.added:
+            self._add(parts[name])
+        self._tree.report(Name.TREE_RELOADED, plan=made.as_json())
+        for name, changed in made.replaced.items():
+            await self._replace(parts[name], changed)
+
+    def _remove(self, name: str) -> None:
+        if name in self._fleet.pools:
+            self._fleet.close(name)
+        else:
+            self._tree.retire(name, reason="removed by reload")
+
+    def _add(self, part: ChildSpec | PoolSpec) -> None:
+        self._tree.report(Name.CHILD_ADDED, part.name)
+        if isinstance(part, PoolSpec):
+            self._fleet.open(part)
+        else:
+            self._tree.add(part, reason="added by reload")
+
+    def _update(self, part: ChildSpec | PoolSpec) -> None:
+        if isinstance(part, PoolSpec):
+            self._fleet.update(part)
+        else:
+            self._tree.slots[part.name].spec = part
+
+    async def _replace(self, part: ChildSpec | PoolSpec, changed: tuple[str, ...]) -> None:
+        slots = self._fleet.members(self._fleet.pools[part.name]) if isinstance(part, PoolSpec) else [
+            self._tree.slots[part.name]
+        ]  # fmt: skip
+        if set(changed) & _PROCESS == {"settings"} and all([await self._took(slot) for slot in slots]):
+            return
+        if isinstance(part, PoolSpec):
+            await self._fleet.roll(part.name, reason="reload")
+        else:
+            self._tree.apply(part.name, Kind.RENEW, reason="reload")
+
+    async def _took(self, slot: Slot) -> bool:
+        """Offer new settings to a running child that has a `reload` method; True if it took them."""
+        if slot.life.state is not State.READY or "reload" not in slot.methods:
+            return False
+        try:
+            return await self._tree.ask(slot, "reload", {"settings": slot.spec.settings}, timeout_s=_LIVE_S) is True
+        except ControlError:
+            return False
