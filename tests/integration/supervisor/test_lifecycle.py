@@ -1,0 +1,264 @@
+"""One child at a time, real processes: starting, serving, dying, being replaced, stopping."""
+
+import os
+import signal
+
+import pytest
+import trio
+
+from supervisor.errors import ControlError
+from supervisor.intensity import Intensity
+from supervisor.spec import Restart
+from tests.integration.supervisor.grove import child
+
+
+async def test_children_start_in_order_when_the_earlier_are_ready(grove):
+    await grove.plant(child("late", order=2), child("early", order=0), child("middle", order=1))
+    order = [(event.name, event.child) for event in grove.events if event.name.startswith("worker_")]
+    assert order == [(name, who) for who in ("early", "middle", "late") for name in ("worker_started", "worker_ready")]
+    assert await grove.fell() == 0
+    assert [event.child for event in grove.seen("worker_exited")] == ["late", "middle", "early"]
+
+
+async def test_settings_travel_over_the_pipe_only(grove):
+    await grove.plant(child(settings={"secret": "hunter2", "exact": "0.10"}))
+    assert (await grove.ask("c", "settings"))["secret"] == "hunter2"
+    pid = grove.pid("c")
+    for name in ("cmdline", "environ"):
+        with open(f"/proc/{pid}/{name}", "rb") as shown:
+            assert b"hunter2" not in shown.read()
+
+
+async def test_large_settings_fit(grove):
+    await grove.plant(child(settings={"table": "x" * 1_000_000}))
+    assert grove.state("c") == "ready"
+
+
+async def test_a_killed_child_is_replaced_at_once(grove):
+    await grove.plant(child())
+    first = grove.pid("c")
+    for times in (1, 2, 3):  # and however often: a kill from outside is not the child's fault
+        os.kill(grove.pid("c"), signal.SIGKILL)
+        replaced = await grove.see("worker_replaced", "c", times=times)
+        assert replaced.data["recovery_s"] < 5
+    assert grove.pid("c") != first
+    assert not grove.seen("worker_backoff")
+
+
+async def test_a_crashing_child_is_delayed_then_fatal(grove):
+    await grove.plant(child(manner="raises"), intensity=Intensity(restarts=2, failed_starts=9))
+    fatal = await grove.see("child_fatal", "c")
+    assert fatal.data["reason"] == "exit code 1"
+    assert len(grove.seen("worker_exited", "c")) == 3
+    assert grove.state("c") == "fatal"
+
+
+async def test_consecutive_failed_starts_are_fatal_too(grove):
+    await grove.plant(child(manner="raises"), intensity=Intensity(restarts=99, failed_starts=1))
+    await grove.see("child_fatal", "c")
+    assert len(grove.seen("worker_exited", "c")) == 2
+
+
+async def test_half_of_the_critical_children_fatal_ends_the_root(grove):
+    await grove.plant(
+        child("good", critical=True),
+        child("bad", manner="raises", critical=True),
+        settled=False,
+        intensity=Intensity(restarts=0),
+    )
+    await grove.ended.wait()
+    assert grove.exit_code == 70
+    assert grove.seen("tree_escalated")[0].data["children"] == ["bad"]
+
+
+async def test_a_critical_child_among_many_is_tried_for_ever(grove):
+    others = [child(f"good{n}", critical=True) for n in range(2)]
+    await grove.plant(*others, child("bad", manner="raises", critical=True), settled=False,
+                      intensity=Intensity(restarts=0))  # fmt: skip
+    await grove.see("child_fatal", "bad")
+    await grove.see("worker_started", "bad", times=4)
+    assert len(grove.seen("child_fatal", "bad")) == 1
+    assert not grove.seen("tree_escalated")
+
+
+@pytest.mark.parametrize("code", [64, 78])
+async def test_a_configuration_fault_is_never_restarted(grove, code):
+    await grove.plant(child(exits=code))
+    assert grove.state("c") == "fatal"
+    assert len(grove.seen("worker_started", "c")) == 1
+
+
+async def test_only_configuration_faults_exit_with_their_code(grove):
+    await grove.plant(child(exits=78, critical=True), settled=False)
+    await grove.ended.wait()
+    assert grove.exit_code == 78
+
+
+async def test_the_child_prints_its_configuration_fault(grove, capfd):
+    await grove.plant(child(manner="leave", with_={"fault": "config", "message": "pairs: empty"}))
+    assert "pairs: empty\n" in capfd.readouterr().err
+
+
+async def test_an_absent_dependency_is_not_counted(grove):
+    unavailable = child(manner="leave", with_={"fault": "unavailable", "message": "no redis"})
+    await grove.plant(unavailable, settled=False, intensity=Intensity(restarts=0, failed_starts=0))
+    await grove.see("worker_backoff", "c", times=4)
+    assert not grove.seen("child_fatal")
+
+
+async def test_exit_3_recycles_without_counting(grove):
+    await grove.plant(child(), intensity=Intensity(restarts=0, failed_starts=0))
+    grove.tell("c", "crash", code=3)
+    await grove.see("worker_replaced", "c")
+    assert not grove.seen("worker_backoff")
+
+
+@pytest.mark.parametrize(("restart", "states"), [(Restart.TRANSIENT, "done"), (Restart.TEMPORARY, "done")])
+async def test_a_finished_child_stays_done(grove, restart, states):
+    await grove.plant(child(manner="done", restart=restart))
+    await grove.see("worker_exited", "c")
+    await grove.until(lambda: grove.state("c") == states)
+    assert len(grove.seen("worker_started", "c")) == 1
+
+
+async def test_a_permanent_child_that_exits_0_at_once_becomes_fatal(grove):
+    await grove.plant(child(exits=0), intensity=Intensity(restarts=2))
+    assert grove.seen("child_fatal", "c")[0].data["reason"] == "exit code 0"
+
+
+async def test_a_program_that_is_not_there_becomes_fatal_with_a_clear_reason(grove):
+    spec = child()
+    missing = type(spec)(name="gone", argv=("/no/such/program",))
+    await grove.plant(missing, intensity=Intensity(restarts=1))
+    assert "cannot start /no/such/program: No such file" in grove.seen("child_fatal", "gone")[0].data["reason"]
+
+
+async def test_a_child_that_never_gets_ready_is_replaced_with_its_stacks(grove):
+    await grove.plant(child(manner="mute", ready_timeout_s=1.0), settled=False, intensity=Intensity(restarts=0))
+    await grove.see("worker_unready", "c")
+    stacks = await grove.see("worker_stacks", "c")
+    assert "worker.py" in stacks.data["stacks"]
+    await grove.see("child_fatal", "c", reason="unready")
+
+
+async def test_a_busy_loop_is_found_and_replaced_with_its_stacks(grove):
+    await grove.plant(child(beat_interval_s=0.2))
+    grove.tell("c", "hang")
+    await grove.see("worker_hung", "c")
+    stacks = await grove.see("worker_stacks", "c")
+    assert "in hang" in stacks.data["stacks"]
+    await grove.see("worker_replaced", "c")
+
+
+async def test_a_stopped_process_is_found_and_replaced(grove):
+    await grove.plant(child(beat_interval_s=0.2))
+    os.kill(grove.pid("c"), signal.SIGSTOP)
+    await grove.see("worker_hung", "c")
+    await grove.see("worker_killed", "c", reason="hung")
+    await grove.see("worker_replaced", "c")
+
+
+async def test_a_child_that_ignores_sigterm_is_killed_after_its_deadline(grove):
+    await grove.plant(child(manner="stubborn", stop_timeout_s=0.3))
+    assert await grove.fell() == 0
+    assert grove.seen("worker_killed", "c", reason="stop_timeout")
+
+
+async def test_what_a_child_forked_does_not_outlive_it(grove):
+    await grove.plant(child(manner="forking"))
+    grandchild = (await grove.see("forked", "c")).data["pid"]
+    pidfd = os.pidfd_open(grandchild)
+    os.kill(grove.pid("c"), signal.SIGKILL)
+    with trio.fail_after(5):
+        await trio.lowlevel.wait_readable(pidfd)
+    os.close(pidfd)
+
+
+async def test_junk_on_the_pipe_gets_a_child_replaced(grove):
+    await grove.plant(child(manner="flood", with_={"valid": False}))
+    await grove.see("worker_misbehaved", "c")
+    await grove.see("worker_replaced", "c")
+
+
+async def test_an_unknown_frame_gets_a_child_replaced(grove):
+    await grove.plant(child())
+    grove.tell("c", "junk")
+    fault = await grove.see("worker_misbehaved", "c")
+    assert fault.data["fault"] == "unknown frame 'nonsense'"
+    await grove.see("worker_replaced", "c")
+
+
+async def test_a_flood_of_valid_frames_does_not_starve_the_others(grove):
+    await grove.plant(child("noisy", manner="flood", with_={"valid": True}), child("quiet"))
+    await grove.see("noise", "noisy", times=600)
+    with trio.fail_after(2):
+        assert await grove.ask("quiet", "echo", word="still here") == {"word": "still here"}
+
+
+async def test_rest_for_one_restarts_those_after_it_in_the_group(grove):
+    await grove.plant(child("a", group="g", order=0), child("b", group="g", order=1), child("x", order=1))
+    before = {name: grove.pid(name) for name in "abx"}
+    os.kill(before["a"], signal.SIGKILL)
+    await grove.see("worker_ready", "b", times=2)
+    assert grove.pid("a") != before["a"]
+    assert grove.pid("b") != before["b"]
+    assert grove.pid("x") == before["x"]
+    started = [event.child for event in grove.events if event.name in ("worker_ready", "worker_started")]
+    assert started[-4:] == ["a", "a", "b", "b"]
+
+
+async def test_asking_fails_clearly(grove):
+    await grove.plant(child())
+    with pytest.raises(ControlError, match="does not answer sing"):
+        await grove.ask("c", "sing")
+    with pytest.raises(ControlError, match="TypeError"):
+        await grove.ask("c", "health", wrong=1)
+    assert grove.state("c") == "ready"
+
+
+async def test_an_ask_in_flight_ends_when_the_child_does(grove):
+    await grove.plant(child())
+    with pytest.raises(ControlError, match="it exited"):
+        await grove.ask("c", "crash")
+
+
+async def test_sigterm_stops_in_order_and_a_second_one_at_once(grove):
+    await grove.plant(child("a", order=0), child("b", manner="stubborn", order=1, stop_timeout_s=30))
+    os.kill(os.getpid(), signal.SIGTERM)
+    await grove.see("worker_stopping", "b")
+    assert grove.state("a") == "ready"
+    os.kill(os.getpid(), signal.SIGTERM)
+    with trio.fail_after(5):
+        await grove.ended.wait()
+    assert grove.exit_code == 0
+
+
+async def test_a_stop_interrupts_the_start(grove):
+    await grove.plant(child("a", manner="mute", order=0), child("b", order=1), settled=False)
+    await grove.see("worker_started", "a")
+    assert await grove.fell() == 0
+    assert not grove.seen("worker_started", "b")
+
+
+async def test_unhealthy_children_say_so(grove):
+    await grove.plant(child(beat_interval_s=0.1))
+    await grove.ask("c", "health", healthy=False, reason="no feed")
+    slot = grove.running.tree.slots["c"]
+    await grove.until(lambda: slot.beat is not None and not slot.beat.healthy)
+    assert slot.beat.reason == "no feed"
+
+
+async def test_the_hard_memory_limit_kills(grove):
+    await grove.plant(child(memory_hard_bytes=120_000_000))
+    grove.tell("c", "eat", size=150_000_000)
+    await grove.see("worker_memory", "c", limit="hard")
+    await grove.see("worker_replaced", "c")
+
+
+async def test_the_soft_memory_limit_recycles_in_order(grove):
+    await grove.plant(child(memory_soft_bytes=120_000_000))
+    grove.tell("c", "eat", size=150_000_000)
+    await grove.see("worker_memory", "c", limit="soft")
+    await grove.see("left", "c")
+    await grove.see("worker_ready", "c", times=2)
+    assert not grove.seen("worker_killed")
