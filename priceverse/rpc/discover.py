@@ -1,0 +1,39 @@
+"""What a client can learn about the methods without reading a document: the reply of `GET /discover`. Pure."""
+
+from typing import Any
+
+import msgspec
+
+from priceverse.rpc.registry import Registry
+
+_DECIMAL = {"type": "string", "format": "decimal"}
+_NUMBER = {"type": "number"}
+
+
+def describe(registry: Registry) -> list[dict[str, Any]]:
+    """Return every service with its methods: summary, JSON schemas of input and output, promised freshness."""
+    services: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for method in registry:
+        entry: dict[str, Any] = {
+            "name": method.name,
+            "description": method.summary,
+            "input": _schema(method.params),
+            "output": _schema(method.reply),
+        }
+        if method.cache_s is not None:
+            entry["cache"] = {"maxAge": round(method.cache_s * 1000)}
+        services.setdefault((method.service, method.version), []).append(entry)
+    return [{"name": name, "version": version, "methods": methods} for (name, version), methods in services.items()]
+
+
+def _schema(type_: Any) -> Any:  # noqa: ANN401 - any annotation has a schema
+    return _numbers(msgspec.json.schema(type_))
+
+
+def _numbers(schema: Any) -> Any:  # noqa: ANN401 - a JSON value
+    """Say `number` where msgspec says `string`: decimals leave as JSON numbers with all their digits."""
+    if isinstance(schema, dict):
+        return dict(_NUMBER) if schema == _DECIMAL else {key: _numbers(value) for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [_numbers(value) for value in schema]
+    return schema

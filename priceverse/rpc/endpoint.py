@@ -1,0 +1,115 @@
+"""The two doors of the RPC: the body of `POST /netron/invoke` or `/netron/batch` in, status, headers and body out.
+
+It knows HTTP's words but no server: whatever reads the socket calls the same `Endpoint` and gets the same bytes.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from priceverse.rpc import batch, envelope
+from priceverse.rpc.dispatch import Dispatcher
+from priceverse.rpc.envelope import Done, Outcome, Request
+from priceverse.rpc.errors import CallError
+
+_PRINTABLE = re.compile(r"[\x21-\x7e]{1,128}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_JSON = ("Content-Type", "application/json")
+NO_STORE = ("Cache-Control", "no-store")
+
+Header = tuple[str, str]
+Observe = Callable[[Outcome, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a request's headers say of it: correlation only, every value as received ("" if absent)."""
+
+    request_id: str = ""
+    trace_id: str = ""
+    traceparent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """What goes back."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes
+
+
+class Endpoint:
+    """Answers bodies. `observe` hears each call's outcome and how many seconds it took."""
+
+    def __init__(self, dispatcher: Dispatcher, *, max_batch: int, now_ms: Callable[[], int], observe: Observe) -> None:
+        self._dispatcher = dispatcher
+        self._max_batch = max_batch
+        self._now_ms = now_ms
+        self._observe = observe
+
+    async def invoke(self, body: bytes, head: Head) -> HttpReply:
+        """Answer one call."""
+        started_s = trio.current_time()
+        request = envelope.parse(body, _fallback_id(head))
+        content = request.content
+        outcome = content if isinstance(content, CallError) else await self._dispatcher.run(content)
+        took_s = trio.current_time() - started_s
+        self._observe(outcome, took_s)
+        rendered = envelope.render(request, outcome, now_ms=self._now_ms(), took_s=took_s)
+        headers = _headers(head, request.id, request.version, request.trace_id)
+        return HttpReply(_status(outcome), (*headers, _cache_control(outcome)), rendered)
+
+    async def batch(self, body: bytes, head: Head) -> HttpReply:
+        """Answer a batch: 200 with an outcome per call, or one error if it is no batch."""
+        started_s = trio.current_time()
+        asked = batch.parse(body, _fallback_id(head), max_calls=self._max_batch)
+        if asked.error is not None:
+            self._observe(asked.error, trio.current_time() - started_s)
+            return self._refusal(asked.error, head, asked.id, asked.version)
+        outcomes = await batch.run(asked, self._dispatcher)
+        took_s = trio.current_time() - started_s
+        for outcome in outcomes:
+            self._observe(outcome, took_s)
+        rendered = batch.render(asked, outcomes, now_ms=self._now_ms(), took_s=took_s)
+        return HttpReply(200, (*_headers(head, asked.id, asked.version, asked.trace_id), NO_STORE), rendered)
+
+    def refuse(self, error: CallError, head: Head) -> HttpReply:
+        """Answer a request whose body was never looked at."""
+        return self._refusal(error, head, _fallback_id(head), envelope.DEFAULT_VERSION)
+
+    def _refusal(self, error: CallError, head: Head, request_id: str, version: str) -> HttpReply:
+        request = Request(request_id, version, None, error)
+        rendered = envelope.render(request, error, now_ms=self._now_ms(), took_s=0)
+        return HttpReply(error.code.status, (*_headers(head, request_id, version, None), NO_STORE), rendered)
+
+
+def _fallback_id(head: Head) -> str:
+    return head.request_id if _PRINTABLE.fullmatch(head.request_id) else envelope.new_id()
+
+
+def _headers(head: Head, request_id: str, version: str, trace_id: str | None) -> tuple[Header, ...]:
+    """Return the headers of correlation: what the client sent comes back if it can stand in a header."""
+    sent = (head.request_id, request_id)
+    headers = [
+        _JSON,
+        ("X-Request-ID", next((text for text in sent if _PRINTABLE.fullmatch(text)), None) or envelope.new_id()),
+        ("X-Netron-Version", version),
+    ]
+    parent = _TRACEPARENT.fullmatch(head.traceparent)
+    if parent:
+        headers.append(("traceparent", head.traceparent))
+    traces = (parent["trace"] if parent else "", head.trace_id, trace_id or "")
+    headers += [("X-Trace-ID", trace) for trace in traces if _PRINTABLE.fullmatch(trace)][:1]
+    return tuple(headers)
+
+
+def _status(outcome: Outcome) -> int:
+    return 200 if isinstance(outcome, Done) else outcome.code.status
+
+
+def _cache_control(outcome: Outcome) -> Header:
+    cache_s = outcome.cache_s if isinstance(outcome, Done) else None
+    return ("Cache-Control", f"max-age={cache_s:.0f}") if cache_s is not None else NO_STORE

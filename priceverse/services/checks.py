@@ -1,0 +1,87 @@
+"""How each part of the instance is found to be: what was seen of it → up or down, and one line for people. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from priceverse.model.rate import Rate
+from priceverse.rpc.errors import CallError
+from priceverse.rpc.method import Reply
+from priceverse.rpc.ports import Quote
+from priceverse.services.quotes import age_ms, rate_age_days
+
+
+class Check(Reply, frozen=True, kw_only=True):
+    """One part's state. `latency` is ms of the question that was asked of it."""
+
+    status: Literal["up", "down"]
+    latency: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What counts as old."""
+
+    now_ms: int
+    max_price_age_ms: int
+    max_rate_age_days: int
+
+
+def ping(seen: float | CallError) -> Check:
+    """Judge a store by the seconds its round trip took."""
+    if isinstance(seen, CallError):
+        return _down(seen.message)
+    return Check(status="up", latency=round(seen * 1000, 3))
+
+
+def exchange(reports: Mapping[str, Mapping[str, Any]] | CallError, name: str, now_ms: int) -> Check:
+    """Judge a venue by what its collector reported."""
+    if isinstance(reports, CallError):
+        return _down(f"unknown: {reports.message}")
+    report = reports.get(name)
+    if report is None:
+        return _down("its collector does not report")
+    last_ms = report.get("last_trade_ms")
+    last = f"last trade {_ago(now_ms - last_ms)}" if isinstance(last_ms, int) else "no trade yet"
+    if report.get("connected") is True:
+        return _up(last)
+    return _down(f"{report.get('error') or 'not connected'}; {last}")
+
+
+def price(quote: Quote | None, bounds: Bounds) -> Check:
+    """Judge a pair by the age of its live price."""
+    if quote is None:
+        return _down("no price yet")
+    age = age_ms(quote, bounds.now_ms)
+    if age > bounds.max_price_age_ms:
+        return _down(f"stale: newest trade {_ago(age)}")
+    return _up(f"newest trade {_ago(age)}, {len(quote.sources)} sources{', degraded' if quote.degraded else ''}")
+
+
+def rate(seen: Rate | CallError | None, bounds: Bounds) -> Check:
+    """Judge the currency rate by its date."""
+    if isinstance(seen, CallError):
+        return _down(f"unknown: {seen.message}")
+    if seen is None:
+        return _down("no currency rate yet")
+    if rate_age_days(seen, bounds.now_ms) > bounds.max_rate_age_days:
+        return _down(f"stale: of {seen.date.isoformat()}")
+    return _up(f"of {seen.date.isoformat()}, read {_ago(bounds.now_ms - seen.fetched_ms)}")
+
+
+def supervisor(*, stopping: bool) -> Check:
+    """Judge the supervisor's hold on this process: it says when to stop, or is gone, which is the same to us."""
+    return _down("this handler is leaving") if stopping else _up("")
+
+
+def _up(message: str) -> Check:
+    return Check(status="up", message=message)
+
+
+def _down(message: str) -> Check:
+    return Check(status="down", message=message)
+
+
+def _ago(age: int) -> str:
+    return f"{max(0, age) / 1000:.1f} s ago"

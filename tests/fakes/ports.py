@@ -1,0 +1,151 @@
+"""The outside of the methods, in memory: prices, rates and reports are put here, faults are switched on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import trio
+
+from priceverse.model.price import Method, Price
+from priceverse.model.rate import Rate
+from priceverse.rpc.errors import CallError
+from priceverse.rpc.ports import Pairs, Policy, Ports, Quote
+
+NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z, 03:00 in Moscow
+LISTED = ("btc-usd", "eth-usd", "xmr-usd", "btc-rub", "eth-rub", "xmr-rub")
+PAIRS = Pairs(
+    listed=LISTED,
+    known=frozenset({*LISTED, "usdt-usd", "ltc-usd"}),
+    derived=frozenset(pair for pair in LISTED if pair.endswith("rub")),
+)
+
+
+def a_price(pair: str = "btc-usd", price: str = "64000.12345678", *, age_ms: int = 100, **given: Any) -> Price:
+    """A price whose newest trade is `age_ms` old."""
+    as_of_ms = NOW_MS - age_ms
+    plain = Price(
+        pair=pair,
+        price=Decimal(price),
+        volume=Decimal("1.5"),
+        method=Method.VWAP,
+        sources=("binance", "kraken"),
+        as_of_ms=as_of_ms,
+        computed_ms=as_of_ms,
+        window_start_ms=as_of_ms - 30_000,
+        window_end_ms=as_of_ms + 1,
+        sequence=1,
+        confidence_bps=Decimal("1.23456"),
+        degraded=False,
+        details=(),
+    )
+    return replace(plain, **given)
+
+
+def a_quote(pair: str = "btc-usd", price: str = "64000.10000000", *, age_ms: int = 100) -> Quote:
+    """A price as history holds it."""
+    return Quote(pair, Decimal(price), NOW_MS - age_ms, ("kraken",))
+
+
+def a_rate(on: date = date(2026, 1, 1)) -> Rate:
+    """A currency rate in force on a day."""
+    return Rate(Decimal("78.2267"), on, NOW_MS - 60_000)
+
+
+@dataclass
+class FakeLive:
+    prices: dict[str, Price] = field(default_factory=dict)
+
+    def put(self, *prices: Price) -> None:
+        self.prices |= {price.pair: price for price in prices}
+
+    def get(self, pair: str) -> Price | None:
+        return self.prices.get(pair)
+
+
+@dataclass
+class FakeShared:
+    """Redis: `fault` makes it refuse, `hangs` makes it never answer."""
+
+    prices: dict[str, Price] = field(default_factory=dict)
+    rates: Rate | None = field(default_factory=a_rate)
+    reports: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    fault: CallError | None = None
+    hangs: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    async def _answer(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.hangs:
+            await trio.sleep_forever()
+        if self.fault:
+            raise self.fault
+
+    async def price(self, pair: str) -> Price | None:
+        self.asked.append(pair)
+        await self._answer()
+        return self.prices.get(pair)
+
+    async def rate(self) -> Rate | None:
+        await self._answer()
+        return self.rates
+
+    async def collectors(self) -> Mapping[str, Mapping[str, Any]]:
+        await self._answer()
+        return self.reports
+
+    async def ping(self) -> float:
+        await self._answer()
+        return 0.0005
+
+
+@dataclass
+class FakeHistory:
+    """PostgreSQL, with the same switches."""
+
+    quotes: dict[str, Quote] = field(default_factory=dict)
+    fault: CallError | None = None
+    hangs: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    async def _answer(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.hangs:
+            await trio.sleep_forever()
+        if self.fault:
+            raise self.fault
+
+    async def latest(self, pair: str) -> Quote | None:
+        self.asked.append(pair)
+        await self._answer()
+        return self.quotes.get(pair)
+
+    async def ping(self) -> float:
+        await self._answer()
+        return 0.002
+
+
+@dataclass
+class World:
+    """All of it, and the `Ports` onto it."""
+
+    live: FakeLive = field(default_factory=FakeLive)
+    shared: FakeShared = field(default_factory=FakeShared)
+    history: FakeHistory = field(default_factory=FakeHistory)
+    pairs: Pairs = PAIRS
+    stopping: bool = False
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(
+            pairs=self.pairs,
+            exchanges=("binance", "kraken"),
+            policy=Policy(max_price_age_ms=120_000, max_rate_age_days=4, health_timeout_s=5.0),
+            live=self.live,
+            shared=self.shared,
+            history=self.history,
+            now_ms=lambda: NOW_MS,
+            uptime_s=lambda: 12.5,
+            stopping=lambda: self.stopping,
+        )
