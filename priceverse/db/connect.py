@@ -1,0 +1,53 @@
+"""How a connection is made from the configuration: where to, as whom, with which bounds."""
+
+from typing import Any
+
+import psycopg
+
+from priceverse.config.settings import Database
+from priceverse.db.errors import no_connection
+
+_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+"""A peer that vanished without a word is noticed within half a minute."""
+
+
+def place(settings: Database) -> str:
+    """Return for people where the database is."""
+    return f"{settings.host}:{settings.port}/{settings.database}"
+
+
+def parameters(settings: Database, statement_timeout_ms: int | None = None) -> dict[str, Any]:
+    """Return the arguments of `psycopg.connect`; a statement timeout of 0 is none."""
+    timeout_ms = settings.statement_timeout_ms if statement_timeout_ms is None else statement_timeout_ms
+    session = {
+        "statement_timeout": timeout_ms,
+        "idle_in_transaction_session_timeout": 60_000,
+        "search_path": "public",
+        "timezone": "UTC",
+    }
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "dbname": settings.database,
+        "user": settings.user,
+        "password": settings.password.get_secret_value() if settings.password else None,
+        "connect_timeout": settings.connect_timeout_s,
+        "application_name": "priceverse",
+        "options": " ".join(f"-c {key}={value}" for key, value in session.items()),
+        **_tls(settings),
+        **_KEEPALIVE,
+    }
+
+
+def connect(settings: Database) -> psycopg.Connection:
+    """Open one autocommit connection without statement timeout. Raises DatabaseUnavailable."""
+    try:
+        return psycopg.connect(**parameters(settings, statement_timeout_ms=0), autocommit=True)
+    except psycopg.OperationalError as error:
+        raise no_connection(error, place(settings)) from error
+
+
+def _tls(settings: Database) -> dict[str, str]:
+    if not settings.ssl:
+        return {}
+    return {"sslmode": "verify-full", "sslrootcert": str(settings.ssl_root_cert or "system")}

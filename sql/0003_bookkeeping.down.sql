@@ -1,0 +1,3 @@
+DROP TABLE gap;
+DROP TABLE usd_rub_rate;
+DROP TABLE checkpoint;
