@@ -12,7 +12,7 @@ import msgspec
 
 from priceverse.exchanges import fields, frames
 from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Item, Reason
-from priceverse.model.exchange import Exchange, Side
+from priceverse.model.exchange import Exchange
 from priceverse.model.trade import Trade
 
 _KEYS = {"event": "e", "symbol": "s", "price": "p", "volume": "q", "time": "T", "trade_id": "t", "buyer_is_maker": "m"}
@@ -83,17 +83,17 @@ class Binance(Adapter):
             pair = self.pairs.get(symbol)
             if pair is None:
                 return frames.ignored(symbol)
-            if stream not in (None, self._streams[symbol]):
+            if stream is not None and stream != self._streams[symbol]:
                 return frames.reject(Reason.BAD_ENVELOPE, stream)
             return Trade(
-                exchange=self.exchange,
-                symbol=symbol,
-                pair=pair,
-                price=fields.price(row.price),
-                volume=fields.volume(row.volume),
-                timestamp_ms=fields.time_ms(row.time),
-                trade_id=fields.numeric_id(row.trade_id),
-                side=Side.SELL if fields.flag(row.buyer_is_maker, Reason.BAD_SIDE) else Side.BUY,
+                self.exchange,
+                symbol,
+                pair,
+                fields.price(row.price),
+                fields.volume(row.volume),
+                fields.time_ms(row.time),
+                fields.numeric_id(row.trade_id),
+                fields.taker_by_maker(row.buyer_is_maker),
             )
         except fields.Refused as refused:
             return refused.reject()

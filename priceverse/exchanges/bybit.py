@@ -93,15 +93,15 @@ class Bybit(Adapter):
             if topic != self._topics[symbol]:
                 return frames.reject(Reason.BAD_ENVELOPE, topic)
             return Trade(
-                exchange=self.exchange,
-                symbol=symbol,
-                pair=pair,
-                price=fields.price(row.price),
-                volume=fields.volume(row.volume),
-                timestamp_ms=fields.time_ms(row.time),
-                trade_id=fields.text_id(row.trade_id),
-                side=fields.taker(row.side, _SIDES),
-                block=row.block is not None and fields.flag(row.block, Reason.BAD_FLAG),
+                self.exchange,
+                symbol,
+                pair,
+                fields.price(row.price),
+                fields.volume(row.volume),
+                fields.time_ms(row.time),
+                fields.text_id(row.trade_id),
+                fields.taker(row.side, _SIDES),
+                block=fields.flag(row.block),
             )
         except fields.Refused as refused:
             return refused.reject()

@@ -72,15 +72,15 @@ class Coinbase(Adapter):
             if pair is None:
                 return frames.ignored(symbol)
             return Trade(
-                exchange=self.exchange,
-                symbol=symbol,
-                pair=pair,
-                price=fields.price(row.price),
-                volume=fields.volume(row.size),
-                timestamp_ms=fields.time_rfc3339(row.time),
-                trade_id=fields.numeric_id(row.trade_id),
-                side=fields.taker(row.side, _TAKER_BY_MAKER),
-                historical=row.type == "last_match",
+                self.exchange,
+                symbol,
+                pair,
+                fields.price(row.price),
+                fields.volume(row.size),
+                fields.time_rfc3339(row.time),
+                fields.numeric_id(row.trade_id),
+                fields.taker(row.side, _TAKER_BY_MAKER),
+                row.type == "last_match",
             )
         except fields.Refused as refused:
             return refused.reject()

@@ -34,7 +34,7 @@ def read(
 ) -> list[Item]:
     """Ask `trades` first, which may pass (None) on all but an ordinary trade frame; `anything` answers for the rest."""
     text = text_of(frame)
-    if isinstance(text, Reject):
+    if not isinstance(text, str):
         return [text]
     items = trades(text)
     if items is not None:

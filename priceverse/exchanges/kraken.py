@@ -84,15 +84,15 @@ class Kraken(Adapter):
             if pair is None:
                 return frames.ignored(symbol)
             return Trade(
-                exchange=self.exchange,
-                symbol=symbol,
-                pair=pair,
-                price=fields.price(row.price),
-                volume=fields.volume(row.qty),
-                timestamp_ms=fields.time_rfc3339(row.timestamp),
-                trade_id=fields.numeric_id(row.trade_id),
-                side=fields.taker(row.side, fields.SIDES),
-                historical=historical,
+                self.exchange,
+                symbol,
+                pair,
+                fields.price(row.price),
+                fields.volume(row.qty),
+                fields.time_rfc3339(row.timestamp),
+                fields.numeric_id(row.trade_id),
+                fields.taker(row.side, fields.SIDES),
+                historical,
             )
         except fields.Refused as refused:
             return refused.reject()

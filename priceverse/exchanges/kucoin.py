@@ -104,14 +104,14 @@ class Kucoin(Adapter):
             if topic != self._topics[symbol] and symbol not in topic.removeprefix(_TOPIC).split(","):
                 return frames.reject(Reason.BAD_ENVELOPE, topic)
             return Trade(
-                exchange=self.exchange,
-                symbol=symbol,
-                pair=pair,
-                price=fields.price(row.price),
-                volume=fields.volume(row.size),
-                timestamp_ms=fields.time_ns(row.time),
-                trade_id=fields.text_id(row.trade_id),
-                side=fields.taker(row.side, fields.SIDES),
+                self.exchange,
+                symbol,
+                pair,
+                fields.price(row.price),
+                fields.volume(row.size),
+                fields.time_ns(row.time),
+                fields.text_id(row.trade_id),
+                fields.taker(row.side, fields.SIDES),
             )
         except fields.Refused as refused:
             return refused.reject()

@@ -95,17 +95,17 @@ class Okx(Adapter):
             pair = self.pairs.get(symbol)
             if pair is None:
                 return frames.ignored(symbol)
-            if named not in (None, symbol):
+            if named is not None and named != symbol:
                 return frames.reject(Reason.BAD_ENVELOPE, named)
             return Trade(
-                exchange=self.exchange,
-                symbol=symbol,
-                pair=pair,
-                price=fields.price(row.px),
-                volume=fields.volume(row.sz),
-                timestamp_ms=fields.time_ms(row.ts),
-                trade_id=fields.text_id(row.trade_id),
-                side=fields.taker(row.side, fields.SIDES),
+                self.exchange,
+                symbol,
+                pair,
+                fields.price(row.px),
+                fields.volume(row.sz),
+                fields.time_ms(row.ts),
+                fields.text_id(row.trade_id),
+                fields.taker(row.side, fields.SIDES),
             )
         except fields.Refused as refused:
             return refused.reject()
