@@ -1,0 +1,46 @@
+"""When prices are due: history on a UTC grid that follows the stream's clock, live ones at a pace that follows ours.
+
+Row T of history is made of the trades with `T - window <= time < T` that reached the stream before `T + lateness`, as
+the ids of the stream's entries tell. So it does not matter who reads the stream, when, in what batches or how often:
+the rule is that history is a function of the stream.
+"""
+
+from dataclasses import dataclass
+
+SKEW_MS = 10_000
+"""A trade's own time may be so far ahead of its arrival in the stream; more is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The instants of history rows: multiples of the interval, UTC."""
+
+    interval_ms: int = 10_000
+    window_ms: int = 30_000
+    lateness_ms: int = 2_000
+
+    def closes_ms(self, instant_ms: int) -> int:
+        """Return the stream time at which a row is complete: only entries with smaller ids count."""
+        return instant_ms + self.lateness_ms
+
+    def first_after(self, position_ms: int) -> int:
+        """Return the first instant that is not complete at stream time `position_ms`."""
+        return ((position_ms - self.lateness_ms) // self.interval_ms + 1) * self.interval_ms
+
+    def needed_from_ms(self, position_ms: int) -> int:
+        """Return the stream time from which entries matter to the rows that are not complete at `position_ms`."""
+        return self.first_after(position_ms) - self.window_ms - SKEW_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often live prices go out: a new one at most every `publish_ms`, the last one again after `heartbeat_ms`."""
+
+    publish_ms: int = 250
+    heartbeat_ms: int = 1000
+
+    def is_due(self, now_ms: int, published_ms: int | None, *, fresh: bool) -> bool:
+        """Tell whether to publish, given when that was last done and whether there is something new."""
+        if published_ms is None or now_ms < published_ms:  # never, or the clock went back
+            return True
+        return now_ms - published_ms >= (self.publish_ms if fresh else self.heartbeat_ms)

@@ -1,0 +1,212 @@
+"""History is a function of the streams; live prices keep a pace; derived pairs follow their source or stay away."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from random import Random
+
+import pytest
+
+from priceverse.model.exchange import Side
+from priceverse.model.pair import REFERENCE_PAIR
+from priceverse.model.rate import Rate
+from priceverse.model.trade import Trade
+from priceverse.pricing.convert import RateFault, Rates
+from priceverse.pricing.desk import Desk, Settled
+from priceverse.pricing.render import Row
+from priceverse.pricing.schedule import Pace
+from tests.fakes.market import GRID, Naive, feed, read, seat_at, streams, with_reference
+
+START = 1_767_225_600_000
+LENGTH = 240_000
+END = START + LENGTH
+RATES = Rates((Rate(Decimal("78.5431"), date(2026, 1, 1), START),), max_age_days=4)
+PAIRS = {"btc-usd": ("btc-rub",), "xmr-usd": (), REFERENCE_PAIR: ()}
+
+
+def fresh_desk(positions: dict[str, int] | None = None) -> Desk:
+    positions = positions or dict.fromkeys(PAIRS, START)
+    desk = Desk(Pace(), RATES)
+    with_reference(desk, min(positions.values()))
+    for pair, position_ms in positions.items():
+        seat_at(desk, pair, position_ms, PAIRS[pair])
+    return desk
+
+
+def rows(settled: list[Settled]) -> dict[tuple[str, int], Row]:
+    found = {}
+    for done in settled:
+        for row in done.rows:
+            assert (row.pair, row.timestamp_ms) not in found
+            found[row.pair, row.timestamp_ms] = row
+    return found
+
+
+def uninterrupted(found) -> dict[tuple[str, int], Row]:
+    return rows(read(fresh_desk(), found, END))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_equal_a_naive_recomputation_over_the_whole_stream(seed):
+    found = streams(seed, start_ms=START, length_ms=LENGTH)
+    naive = Naive(found)
+    computed = uninterrupted(found)
+    for pair in PAIRS:
+        for instant_ms in range(GRID.first_after(START), GRID.first_after(END), GRID.interval_ms):
+            row = computed.get((pair, instant_ms))
+            assert (row.price if row else None) == naive.price(pair, instant_ms), (pair, instant_ms - START)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_rows_are_the_same_for_any_split_into_batches(seed):
+    found = streams(seed, start_ms=START, length_ms=LENGTH)
+    random = Random(seed)
+    desk, settled, at_ms = fresh_desk(), [], START
+    while at_ms < END:
+        at_ms = min(END, at_ms + random.choice((1, 50, 700, 9_000, 31_000)))
+        settled += read(desk, found, at_ms, most=random.choice((None, 1, 7, 100)))
+        if random.random() < 0.3:
+            desk.due(at_ms + random.randrange(-5_000, 5_000))  # live prices, by a clock that is not Redis's
+    settled += read(desk, found, END)
+    assert rows(settled) == uninterrupted(found)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_rows_are_the_same_for_any_kill_and_restart(seed):
+    """A new process knows only each pair's committed position, and reads the streams from where that matters."""
+    found = streams(seed, start_ms=START, length_ms=LENGTH)
+    random = Random(seed)
+    committed: dict[tuple[str, int], Row] = {}
+    positions = dict.fromkeys(PAIRS, START)
+    at_ms = START
+    while at_ms < END:
+        desk = fresh_desk(positions)
+        lost: set[str] = set()  # what a pair has settled after its last commit dies with the process
+        for _ in range(random.randrange(1, 6)):
+            at_ms = min(END, at_ms + random.randrange(1, 25_000))
+            for done in read(desk, found, at_ms):
+                if done.pair in lost or random.random() < 0.2:
+                    lost.add(done.pair)
+                else:
+                    committed |= rows([done])
+                    positions[done.pair] = done.position_ms
+    for done in read(fresh_desk(positions), found, END):
+        committed |= rows([done])
+    assert committed == uninterrupted(found)
+
+
+def test_a_process_that_starts_reads_no_further_back_than_it_says():
+    found = streams(3, start_ms=START, length_ms=LENGTH)
+    position_ms = START + 150_000
+    enough = {
+        pair: [entry for entry in entries if entry[0][0] >= GRID.needed_from_ms(position_ms)]
+        for pair, entries in found.items()
+    }
+    enough[REFERENCE_PAIR] = found[REFERENCE_PAIR]
+    full = {key: row for key, row in uninterrupted(found).items() if GRID.closes_ms(key[1]) > position_ms}
+    assert rows(read(fresh_desk(dict.fromkeys(PAIRS, position_ms)), enough, END)) == full
+
+
+def test_a_row_waits_for_the_conversion_of_its_instant():
+    found = streams(1, start_ms=START, length_ms=60_000)
+    desk = fresh_desk({"btc-usd": START})
+    pricer = desk.seats["btc-usd"].pricer
+    feed(pricer, found["btc-usd"])
+    pricer.reach(END)
+    assert desk.settle() == []
+    desk.reference.pricer.reach(GRID.closes_ms(START + 20_000))
+    assert [done.instant_ms - START for done in desk.settle()] == [0, 10_000, 20_000]
+
+
+def test_derived_rows_are_the_exact_price_times_the_rate_and_name_the_bank():
+    found = uninterrupted(streams(2, start_ms=START, length_ms=LENGTH))
+    dollars = {at: row for (pair, at), row in found.items() if pair == "btc-usd"}
+    roubles = {at: row for (pair, at), row in found.items() if pair == "btc-rub"}
+    assert dollars.keys() == roubles.keys()
+    for at, row in roubles.items():
+        assert abs(row.price - dollars[at].price * RATES.known[0].usd_rub) < Decimal("1e-6")
+        assert row.sources == tuple(sorted((*dollars[at].sources, "cbr")))
+        assert (row.method, row.volume) == (dollars[at].method, dollars[at].volume)
+
+
+@pytest.mark.parametrize(
+    ("known", "fault"), [((), RateFault.MISSING), ((Rate(Decimal(80), date(2025, 12, 1), 0),), RateFault.STALE)]
+)
+def test_without_a_rate_there_are_no_derived_prices_and_the_source_goes_on(known, fault):
+    desk = fresh_desk()
+    desk.rates = Rates(known, max_age_days=4)
+    settled = rows(read(desk, streams(2, start_ms=START, length_ms=LENGTH), END))
+    assert {pair for pair, _ in settled} == {"btc-usd", "xmr-usd", REFERENCE_PAIR}
+    published = [price.pair for due in desk.due(END) for price in due.prices]
+    assert "btc-usd" in published
+    assert "btc-rub" not in published
+    assert desk.seats["btc-usd"].rate_fault is fault
+
+
+def trade(ms: int, number: int, price: str = "100") -> Trade:
+    return Trade("kraken", "", "btc-usd", Decimal(price), Decimal(1), ms, str(number), Side.BUY)
+
+
+def a_desk_with_one_trade() -> Desk:
+    desk = Desk(Pace(publish_ms=250, heartbeat_ms=1000), RATES)
+    seat_at(desk, "btc-usd", START, ("btc-rub",))
+    feed(desk.seats["btc-usd"].pricer, [((START + 5, 0), trade(START, 1), START + 3)])
+    return desk
+
+
+def test_a_new_price_goes_out_once_and_then_as_a_heartbeat_with_its_age():
+    desk = a_desk_with_one_trade()
+    (first,) = desk.due(START + 10)
+    assert [price.pair for price in first.prices] == ["btc-usd", "btc-rub"]
+    assert first.waiting_since_ms == START + 3
+    assert desk.due(START + 1009) == []
+    (again,) = desk.due(START + 1010)
+    assert again.prices == first.prices
+    assert again.waiting_since_ms is None
+
+
+def test_new_trades_wait_for_the_pace():
+    desk = a_desk_with_one_trade()
+    (first,) = desk.due(START + 10)
+    feed(desk.seats["btc-usd"].pricer, [((START + 20, 0), trade(START + 15, 2, "102"), START + 16)])
+    assert desk.due(START + 259) == []
+    (second,) = desk.due(START + 260)
+    assert (second.prices[0].price, second.prices[0].as_of_ms) == (101, START + 15)
+    assert second.prices[0].sequence > first.prices[0].sequence
+
+
+def test_an_empty_window_keeps_the_last_price_and_lets_it_age():
+    desk = a_desk_with_one_trade()
+    (first,) = desk.due(START + 10)
+    (late,) = desk.due(START + 100_000)
+    assert late.prices[0] == first.prices[0]
+
+
+def test_a_trade_of_a_clock_ahead_counts_at_once_and_lies_in_the_window():
+    desk = Desk(Pace(), RATES)
+    seat_at(desk, "btc-usd", START)
+    feed(desk.seats["btc-usd"].pricer, [((START, 0), trade(START + 4_000, 1), START)])
+    price = desk.due(START + 1)[0].prices[0]
+    assert price.window_start_ms <= price.as_of_ms < price.window_end_ms
+
+
+def test_prices_from_before_our_time_are_repeated_until_there_is_one_of_our_own():
+    desk = a_desk_with_one_trade()
+    (before,) = desk.due(START + 10)
+    restored = tuple(replace(price, sequence=START + 10**6) for price in before.prices)
+    fresh = Desk(Pace(), RATES)
+    seat = seat_at(fresh, "btc-usd", START, ("btc-rub",))
+    seat.restored = restored
+    assert fresh.due(START + 2_000)[0].prices == restored
+    feed(seat.pricer, [((START + 2_000, 0), trade(START + 2_000, 9), START + 2_000)])
+    (own,) = fresh.due(START + 3_000)
+    assert own.prices[0].sequence > START + 10**6
+    assert own.prices[0].as_of_ms == START + 2_000
+
+
+def test_a_rate_that_goes_stale_ends_the_repetition_of_derived_prices():
+    desk = a_desk_with_one_trade()
+    (before,) = desk.due(START + 10)
+    fresh = Desk(Pace(), Rates())
+    seat_at(fresh, "btc-usd", START, ("btc-rub",)).restored = before.prices
+    assert [price.pair for price in fresh.due(START + 20)[0].prices] == ["btc-usd"]
