@@ -17,10 +17,8 @@ def command() -> None:
 @config_option
 def check(config: Path | None) -> None:
     """Validate the configuration; exit 78 with one line a fault."""
-    loaded = load_or_exit(config)
-    click.echo(
-        f"ok: {len(loaded.settings.source_pairs)} collected pairs, {len(loaded.settings.exchanges.enabled)} venues"
-    )
+    settings = load_or_exit(config).settings
+    click.echo(f"ok: {len(settings.source_pairs)} collected pairs, {len(settings.exchanges.enabled)} venues")
 
 
 @command.command()

@@ -1,0 +1,157 @@
+"""What kills and what is missing: killed processes come back, absent exchanges are named, nothing is left behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.e2e.instance import PAIRS, Instance, alive, descendants, eventually, running
+from tests.e2e.recompute import Truth
+
+BACK_S = 15.0
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory):
+    state = tmp_path_factory.mktemp("faults")
+    with running(state, "--seed", "11", "--truth", str(state / "truth.jsonl")) as it:
+        for pair in PAIRS:
+            eventually(lambda pair=pair: it.price(pair), bool, 60)
+        yield it
+
+
+def everything_moves(instance: Instance) -> None:
+    now_ms = time.time() * 1000
+    for pair in PAIRS:
+        eventually(lambda pair=pair: instance.price(pair), lambda p: p and p["timestamp"] > now_ms, 45)
+
+
+@pytest.mark.parametrize(
+    "name", ["collector.binance", "aggregator.0", "aggregator.1", "api.0", "rates", "housekeeper", "simulator"]
+)
+def test_a_killed_child_is_replaced_and_prices_go_on(instance: Instance, name):
+    before = eventually(instance.children, lambda c: name in c, BACK_S)[name]
+    os.kill(before, signal.SIGKILL)
+    eventually(instance.children, lambda c: c.get(name, before) != before, BACK_S)
+    everything_moves(instance)
+
+
+def test_killing_aggregators_loses_and_doubles_nothing(instance: Instance):
+    """Rows of the time of the kills equal the truth: a successor rebuilds the window from the stream."""
+    begun = time.time()
+    for name in ("aggregator.0", "aggregator.1"):
+        pid = eventually(instance.children, lambda c, name=name: name in c, BACK_S)[name]
+        os.kill(pid, signal.SIGKILL)
+        eventually(instance.children, lambda c, name=name, pid=pid: c.get(name, pid) != pid, BACK_S)
+    rows = eventually(
+        lambda: instance.rows(
+            "select pair::text, extract(epoch from timestamp)::bigint, price, volume from price_history"
+            " where pair::text like '%%-usd' and timestamp between to_timestamp(%s) and to_timestamp(%s)",
+            begun,
+            begun + 40,
+        ),
+        lambda found: len(found) == 16,
+        90,
+    )
+    truth = Truth(instance.state / "truth.jsonl")
+    for pair, at_s, price, volume in rows:
+        if at_s - 30 > begun - 30:
+            assert (price, volume) == truth.index(pair, (at_s - 30) * 1000, at_s * 1000)[:2], (pair, at_s)
+
+
+@pytest.mark.parametrize("server", ["redis", "postgres"])
+def test_a_killed_server_is_restarted_and_prices_go_on(instance: Instance, server):
+    pid = next(
+        int(line.split()[0])
+        for line in subprocess.run(
+            ["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        if str(instance.state) in line and (f"{server}" in line or (server == "redis" and "valkey" in line))
+        if int(line.split()[0]) in descendants(instance.process.pid)
+    )
+    os.kill(pid, signal.SIGKILL)
+    everything_moves(instance)
+    if server == "postgres":
+        newest = instance.rows
+        eventually(
+            lambda: newest("select count(*) from price_history where timestamp > now() - interval '15 seconds'"),
+            lambda found: found[0][0] > 0,
+            60,
+        )
+
+
+def test_the_logs_are_one_object_a_line_and_no_child_crashed_by_itself(instance: Instance):
+    lines = (instance.state / "priceverse.log").read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if "Traceback" in line]
+    events = [line for line in instance.log() if line["event"] == "worker_exited"]
+    assert all("SIGKILL" in str(line) or "-9" in str(line) or "signal 9" in str(line) for line in events), events
+
+
+def test_sigterm_leaves_no_process_behind(tmp_path):
+    with running(tmp_path / "state") as instance:
+        below = descendants(instance.process.pid)
+        assert len(below) > 10
+        assert instance.stop() == 0
+        assert not alive(below)
+
+
+def test_killing_the_root_leaves_no_process_behind(tmp_path):
+    with running(tmp_path / "state") as instance:
+        below = descendants(instance.process.pid)
+        instance.process.kill()
+        eventually(lambda: alive(below), lambda left: not left, 10)
+    with running(tmp_path / "state") as again:
+        eventually(lambda: again.price("btc-usd"), bool, 60)
+
+
+def test_unreachable_exchanges_are_named_and_retried(tmp_path):
+    """`--live` differs from the simulator only in URLs; here nothing listens where they point."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound and not listening: refuses for as long as we hold it
+        port = held.getsockname()[1]
+        exchanges = ("binance", "kraken", "coinbase", "okx", "bybit", "kucoin")
+        env = {f"PRICEVERSE_EXCHANGES__{name.upper()}__WS_URL": f"ws://127.0.0.1:{port}" for name in exchanges}
+        env |= {f"PRICEVERSE_EXCHANGES__{name.upper()}__REST_URL": f"http://127.0.0.1:{port}" for name in exchanges}
+        env |= {"PRICEVERSE_CBR__URL": f"http://127.0.0.1:{port}/"}
+        with running(tmp_path / "state", "--live", env=env) as instance:
+            health = eventually(
+                lambda: instance.get("/health")[1]["checks"],
+                lambda checks: (
+                    sum(c["status"] == "down" and "refused" in str(c.get("message")) for c in checks.values()) >= 6
+                ),
+                30,
+            )
+            assert health["database"]["status"] == health["redis"]["status"] == "up"
+            status, reply = instance.invoke("PricesService@2.0.0", "getPrice", pair="btc-usd")
+            assert (status, reply["error"]["code"]) == (503, "PRICE_1002")
+            assert len([name for name in instance.children() if name.startswith("collector.")]) == 6
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path):
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = str(held.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "priceverse", "up", "--state", str(tmp_path / "state"), "--port", port],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"Error: port {port} on 127.0.0.1: Address already in use: choose another with --port"
+    ]
+
+
+def test_a_second_instance_on_the_same_state_is_refused(tmp_path):
+    with running(tmp_path / "state"):
+        done = subprocess.run(
+            [sys.executable, "-m", "priceverse", "up", "--state", str(tmp_path / "state"), "--port", "0"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "is in use by process" in done.stderr
+    assert "Traceback" not in done.stderr
