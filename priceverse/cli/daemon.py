@@ -11,8 +11,9 @@ from priceverse.cli.settings import EXIT_CONFIG
 from priceverse.config.load import load
 from priceverse.config.settings import Settings
 from priceverse.db import migrate
-from priceverse.db.pool import DatabaseUnavailable
+from priceverse.db.errors import DatabaseUnavailable
 from supervisor import runtime
+from supervisor.errors import SupervisorError
 from supervisor.events import Event
 from supervisor.spec import TreeSpec
 
@@ -31,10 +32,11 @@ async def serve(
     log.configure(level=settings.logging.level, pretty=settings.logging.pretty, child="root", role="root")
     try:
         await _prepare_schema(settings)
+        return await runtime.run(topology.tree(settings), on_event=_log, reload=reload, on_ready=on_ready)
     except migrate.SchemaOutdated as fault:
-        click.echo(f"priceverse: {fault}", err=True)
-        return EXIT_CONFIG
-    return await runtime.run(topology.tree(settings), on_event=_log, reload=reload, on_ready=on_ready)
+        return _refuse(str(fault), EXIT_CONFIG)
+    except SupervisorError as fault:
+        return _refuse(str(fault), fault.exit_code)
 
 
 def reread(config: Path | None) -> TreeSpec:
@@ -49,14 +51,18 @@ async def _prepare_schema(settings: Settings) -> None:
         try:
             await trio.to_thread.run_sync(prepare, settings)
         except DatabaseUnavailable as away:
-            where = f"{settings.database.host}:{settings.database.port}"
-            log.get_logger().error("database_unavailable", where=where, reason=str(away))
+            log.get_logger().error("database_unavailable", reason=away.reason, detail=str(away))
         else:
             return
         if trio.current_time() > deadline:
             log.get_logger().error("started_without_database", effect="live prices only until it answers")
             return
         await trio.sleep(1)
+
+
+def _refuse(fault: str, code: int) -> int:
+    click.echo(f"priceverse: {fault}", err=True)
+    return code
 
 
 def _log(event: Event) -> None:

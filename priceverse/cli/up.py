@@ -182,20 +182,19 @@ def _tell(terminal: TextIO, text: str) -> None:
 
 @contextmanager
 def _terminal(plan: Plan) -> Iterator[TextIO]:
-    """Keep the terminal for what a person must read; logs of all processes go to the state directory."""
-    terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    if not plan.verbose:
-        log = os.open(detached.rotate_log(plan.state), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        saved = os.dup(2)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.close(log)
-    try:
-        yield terminal
-    finally:
+    """Keep the terminal for what a person must read; the logs of all processes go to the state directory."""
+    with os.fdopen(os.dup(1), "w") as terminal, os.fdopen(os.dup(2), "w") as faults:
         if not plan.verbose:
-            os.dup2(saved, 2)
-        terminal.close()
+            log = os.open(detached.rotate_log(plan.state), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.close(log)
+            sys.stderr = faults
+        try:
+            yield terminal
+        finally:
+            os.dup2(faults.fileno(), 2)
+            sys.stderr = sys.__stderr__
 
 
 @contextmanager
