@@ -49,7 +49,7 @@ $$;
 -- Retention: drop the partitions of all UTC days before `before`; return how many were dropped. No row is deleted one
 -- by one. Gives up after lock_timeout rather than queue everybody behind it; the next call finds the rest.
 CREATE FUNCTION drop_price_history_partitions(before date) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '3s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
     name    text;
     dropped integer := 0;

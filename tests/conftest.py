@@ -5,6 +5,7 @@ A machine without the servers fails the tests that need them: nothing is skipped
 
 import itertools
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,6 +101,14 @@ def connect(database_settings: Database) -> Iterator[Callable[[], psycopg.Connec
     yield open_one
     for each in opened:
         each.close()
+
+
+@pytest.fixture
+def unused_tcp_port() -> Iterator[int]:
+    """A loopback port that nobody listens on and nobody else gets meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 def connect_database(settings: Database) -> psycopg.Connection:

@@ -22,6 +22,7 @@ def parameters(settings: Database, statement_timeout_ms: int | None = None) -> d
     session = {
         "statement_timeout": timeout_ms,
         "idle_in_transaction_session_timeout": 60_000,
+        "client_connection_check_interval": 1000,  # a statement whose client is gone ends
         "search_path": "public",
         "timezone": "UTC",
     }

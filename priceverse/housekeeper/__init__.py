@@ -1,0 +1,1 @@
+"""The child that keeps the database in shape: partitions ahead of time, old ones dropped."""
