@@ -28,8 +28,8 @@ BURST, BURST_NEXT_FILL, MOST_FILLS = 0.02, 0.9, 40
 FILL_GAP_NS = 15_000
 
 IDS_SINCE_S = 1_767_225_600
-"""2026-01-01: trade ids count from here, faster than they are used, so that a restarted market never repeats one."""
-IDS_PER_SWEEP = 2.5
+"""2026-01-01: trade ids begin so many per second later, so that a market restarted after a second repeats none."""
+IDS_PER_SWEEP, IDS_PER_S = 60.0, 10.0
 FIRST_ID = {
     Exchange.BINANCE: 6_715_000_000,
     Exchange.KRAKEN: 109_000_000,
@@ -135,7 +135,7 @@ class _Book:
         self.side = Side.BUY
         self.error = 0.0
         self.half_spread = 5e-6 if listing.asset in ("btc", "usdt") else 3e-5 if listing.asset == "eth" else 3e-4
-        ids_per_s = listing.sweeps_per_s * speed * IDS_PER_SWEEP * _mean_step(listing)
+        ids_per_s = (listing.sweeps_per_s * speed * IDS_PER_SWEEP + IDS_PER_S) * _mean_step(listing)
         used = int(max(0.0, start_ns / NS_PER_S - IDS_SINCE_S) * ids_per_s)
         self._id = FIRST_ID[listing.exchange] + used - used % (1024 if listing.exchange is Exchange.KUCOIN else 1)
         self.order = start_ns // NS_PER_S * 1_000_000
