@@ -86,6 +86,8 @@ class Control:
                 await _send(stream, _refusal(fault))
                 return
             await self._obey(stream, requests, peer, command, args)
+            if command.waits:  # its end is the end of the conversation
+                return
 
     async def _obey(
         self, stream: trio.SocketStream, requests: "_Requests", peer: Peer, command: Command, args: dict[str, Any]

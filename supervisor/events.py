@@ -44,6 +44,7 @@ class Name(StrEnum):
     CONTROL_DENIED = "control_denied"
 
 
+_LEVELS = {"debug", "info", "warning", "error"}
 LEVELS: Mapping[str, str] = {
     Name.CHILD_FATAL: "error",
     Name.TREE_ESCALATED: "error",
@@ -74,7 +75,8 @@ class Event:
     @property
     def level(self) -> str:
         """Return debug, info, warning or error; an event of a child itself brings its own as data."""
-        return LEVELS.get(self.name) or str(self.data.get("level", "info"))
+        level = LEVELS.get(self.name) or str(self.data.get("level"))
+        return level if level in _LEVELS else "info"
 
     def as_json(self) -> dict[str, object]:
         return {"at_ms": self.at_ms, "event": self.name, "level": self.level, "child": self.child, **self.data}

@@ -105,6 +105,9 @@ class Fleet:
         await self._unload(pool, slot)
         if slot.spec.name in self._tree.slots:
             self._tree.retire(slot.spec.name, reason=reason)
+        while slot.spec.name in self._tree.slots:
+            await self._tree.changed.wait()
+        pool.leaving.discard(slot.spec.name)
 
     async def _unload(self, pool: Pool, slot: Slot) -> None:
         """Have a member's keys move away; gives up waiting after its stop deadline."""
@@ -225,8 +228,6 @@ class Fleet:
         if pool is not None and slot.life.state is not before.state:
             if not slot.life.has_process:
                 pool.holdings.pop(slot.spec.name, None)
-            if slot.life.state is State.STOPPED and slot.is_retiring:
-                pool.leaving.discard(slot.spec.name)
             self.settle(pool)
 
     # --- calls and numbers

@@ -10,6 +10,7 @@ from hashlib import blake2b
 
 from supervisor.spec import Strategy
 
+_BOUND = 1.25  # a member's keys, as a multiple of the mean
 _FLOOR = 0.05  # an idle member is not infinitely better than a busy one
 _WEIGHTS = {"cpu": 0.35, "memory": 0.2, "latency": 0.25, "errors": 0.2}
 
@@ -34,7 +35,7 @@ def place(
     if not members:
         return {}
     if strategy == Strategy.CONSISTENT_HASH:
-        return {key: _rendezvous(key, members) for key in keys}
+        return _bounded(keys, members)
     quotas = _quotas(strategy, keys, members)
     placed = _kept(keys, quotas, current)
     counts = dict.fromkeys(quotas, 0) | _counted(placed)
@@ -52,7 +53,7 @@ def choose(strategy: Strategy, members: Sequence[Member], *, key: str = "", turn
         case Strategy.ROUND_ROBIN:
             return ordered[turn % len(ordered)].name
         case Strategy.CONSISTENT_HASH:
-            return _rendezvous(key, ordered)
+            return _rendezvous(key, ordered)[0]
         case Strategy.LEAST_LOADED | Strategy.LATENCY | Strategy.ADAPTIVE:
             return min(ordered, key=lambda member: (score(strategy, member, members), member.queue)).name
 
@@ -77,11 +78,20 @@ def _relative(value: float, others: Collection[float]) -> float:
     return value / worst if worst > 0 else 0.0
 
 
-def _rendezvous(key: str, members: Sequence[Member]) -> str:
-    """Return the member with the highest hash: a member that comes or goes moves its own keys only."""
-    return max((blake2b(f"{key}\0{member.name}".encode(), digest_size=8).digest(), member.name) for member in members)[
-        1
-    ]
+def _rendezvous(key: str, members: Sequence[Member]) -> list[str]:
+    """Return the members by hash, the key's own first: one that comes or goes moves its own keys only."""
+    hashed = [(blake2b(f"{key}\0{member.name}".encode(), digest_size=8).digest(), member.name) for member in members]
+    return [name for _, name in sorted(hashed, reverse=True)]
+
+
+def _bounded(keys: Collection[str], members: Sequence[Member]) -> dict[str, str]:
+    """Give each key its first member with room, so that a handful of keys does not end up on one member."""
+    room = dict.fromkeys((member.name for member in members), math.ceil(_BOUND * len(keys) / len(members)))
+    placed: dict[str, str] = {}
+    for key in sorted(keys):
+        placed[key] = next(name for name in _rendezvous(key, members) if room[name] > 0)
+        room[placed[key]] -= 1
+    return placed
 
 
 def _quotas(strategy: Strategy, keys: Collection[str], members: Sequence[Member]) -> dict[str, float]:

@@ -27,14 +27,17 @@ from typing import Any, NoReturn
 import trio
 
 from supervisor import wire
-from supervisor.errors import Code, Leave, WireError
+from supervisor.errors import Code, ConfigFault, Leave, Recycle, TryLater, Unavailable, UsageFault, WireError
 from supervisor.wire import JSON
+
+__all__ = ["JSON", "ConfigFault", "Recycle", "TryLater", "Unavailable", "UsageFault", "Worker", "run"]
 
 _PR_SET_PDEATHSIG = 1
 _OUTBOX_MAX_BYTES = 1024 * 1024
 _EVENTS_MAX_BYTES = 64 * 1024  # beats and events are dropped beyond it, replies are not
 _ASKS_AT_ONCE = 16
 _FLUSH_S = 1.0
+_TRIO = os.path.dirname(trio.__file__)  # noqa: PTH120 -- pathlib would be one more import in every child
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Main = Callable[["Worker"], Awaitable[None]]
@@ -44,7 +47,7 @@ Handler = Callable[..., Awaitable[JSON] | JSON]
 def run(main: Main) -> NoReturn:
     """Run `main` on trio as a child of the supervisor, then exit; call it on the main thread, once.
 
-    Returning exits 0. Raising `errors.Recycle`, `UsageFault`, `ConfigFault`, `Unavailable` or `TryLater` exits with
+    Returning exits 0. Raising `Recycle`, `UsageFault`, `ConfigFault`, `Unavailable` or `TryLater` exits with
     their code, anything else with 1 and a traceback on stderr.
     """
     pipe, stacks = _inherit()
@@ -317,8 +320,12 @@ def _tasks() -> JSON:
 
 
 def _described(task: trio.lowlevel.Task, depth: int) -> list[Any]:
-    where = [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}" for frame, line in task.iter_await_frames()]
-    described: list[Any] = [{"depth": depth, "task": task.name, "at": where[-6:]}]
+    where = [
+        f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}"
+        for frame, line in task.iter_await_frames()
+        if not frame.f_code.co_filename.startswith(_TRIO)
+    ]
+    described: list[Any] = [{"depth": depth, "task": task.name, "at": where[-6:]}] if where else []
     for nursery in task.child_nurseries:
         for child in nursery.child_tasks:
             described += _described(child, depth + 1)

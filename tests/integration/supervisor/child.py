@@ -79,7 +79,7 @@ async def stubborn(worker: Worker) -> None:
 
 
 async def forking(worker: Worker) -> None:
-    grandchild = subprocess.Popen(["sleep", "1000"])
+    grandchild = subprocess.Popen(["sleep", "1000"])  # noqa: ASYNC220 -- as careless as real children are
     worker.emit("forked", pid=grandchild.pid)
     await plain(worker)
 

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from tests.integration.supervisor.grove import PATIENCE_S, Grove
+from tests.integration.supervisor.nurse import Nurse
 
 
 @pytest.fixture
@@ -24,3 +25,11 @@ async def grove() -> AsyncIterator[Grove]:
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let children import the supervisor whether or not it is installed."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+
+@pytest.fixture
+async def nurse(tmp_path: Path) -> AsyncIterator[Nurse]:
+    """Start root processes on one state directory; none outlives the test."""
+    at_work = Nurse(tmp_path)
+    yield at_work
+    await at_work.end()

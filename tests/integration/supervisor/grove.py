@@ -32,6 +32,7 @@ class Grove:
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self._news = trio.Event()
+        self._announced = trio.Event()
         self.events: list[Event] = []
         self.exit_code: int | None = None
         self.ended = trio.Event()
@@ -50,6 +51,7 @@ class Grove:
         if settled:
             with trio.fail_after(PATIENCE_S):
                 await self.running.tree.started.wait()
+                await self._announced.wait()
         return self.running
 
     async def _run(self, spec: TreeSpec, reload: Callable | None, task_status: trio.TaskStatus[Running]) -> None:
@@ -65,6 +67,7 @@ class Grove:
 
     def _note_addresses(self, addresses) -> None:
         self.addresses = dict(addresses)
+        self._announced.set()
 
     def seen(self, name: str, child: str | None = None, **data: object) -> list[Event]:
         return [
