@@ -73,14 +73,12 @@ def _read_symbols(path: Path) -> Mapping[str, str]:
 
 
 def _keys(item: Trade | Control | Reject) -> Line:
-    match item:
-        case Trade():
-            return _trade(item)
-        case Reject():
-            return {"kind": "malformed", "reason": item.reason, "detail": item.sample}
-        case Control():
-            said = {"symbol": item.symbol, "detail": item.detail}
-            return {"kind": item.kind} | {key: value for key, value in said.items() if value}
+    if isinstance(item, Trade):
+        return _trade(item)
+    if isinstance(item, Reject):
+        return {"kind": "malformed", "reason": item.reason, "detail": item.sample}
+    said = {"symbol": item.symbol, "detail": item.detail}
+    return {"kind": item.kind} | {key: value for key, value in said.items() if value}
 
 
 def _trade(trade: Trade) -> Line:

@@ -1,6 +1,6 @@
 """Frames per second from text to trades, per adapter, beside json.loads + Decimal doing the bare minimum by hand.
 
-Run: `python tests/bench/decode.py [seconds]`. Prints one line a venue; the ratio is the figure to trust on a noisy machine.
+Run: `python tests/bench/decode.py [seconds]`. Prints one line a venue; on a noisy machine the ratio is what to trust.
 """
 
 import json
@@ -26,8 +26,8 @@ FRAMES = {
     '"px":"61837.6","sz":"0.02","side":"buy","ts":"1790000000000","count":"1","source":"0","seqId":987654321}]}',
     Exchange.BYBIT: '{"topic":"publicTrade.BTCUSDT","ts":1790000000001,"type":"snapshot","data":[{"i":"12345678",'
     '"T":1790000000000,"p":"61837.6","v":"0.02","S":"Buy","seq":987654321,"s":"BTCUSDT","BT":false,"RPI":false}]}',
-    Exchange.KUCOIN: '{"topic":"/market/match:BTC-USDT","type":"message","subject":"trade.l3match","data":{"makerOrderId":'
-    '"000000000000000000000001","price":"61837.6","sequence":"12345678","side":"buy","size":"0.02","symbol":"BTC-USDT",'
+    Exchange.KUCOIN: '{"topic":"/market/match:BTC-USDT","type":"message","subject":"trade.l3match","data":{'
+    '"makerOrderId":"000000000000000000000001","price":"61837.6","sequence":"12345678","side":"buy","size":"0.02","symbol":"BTC-USDT",'
     '"takerOrderId":"000000000000000000000002","time":"1790000000000000000","tradeId":"12345678","type":"match"}}',
 }
 SYMBOLS = {"BTCUSDT": "btc-usd", "BTC/USD": "btc-usd", "BTC-USD": "btc-usd", "BTC-USDT": "btc-usd"}
@@ -65,13 +65,13 @@ def rate(read: Callable[[str], object], frame: str, seconds: float) -> float:
 def main() -> None:
     """Print the table."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
-    print(f"{'venue':10}{'frames/s':>12}{'json+Decimal':>14}{'ratio':>8}")
+    sys.stdout.write(f"{'venue':10}{'frames/s':>12}{'json+Decimal':>14}{'ratio':>8}\n")
     for exchange, frame in FRAMES.items():
         adapter = ADAPTERS[exchange](SYMBOLS)
         [trade] = adapter.receive(frame)
         assert isinstance(trade, Trade)
         ours, theirs = rate(adapter.receive, frame, seconds), rate(naive, frame, seconds)
-        print(f"{exchange:10}{ours:12,.0f}{theirs:14,.0f}{ours / theirs:8.2f}")
+        sys.stdout.write(f"{exchange:10}{ours:12,.0f}{theirs:14,.0f}{ours / theirs:8.2f}\n")
 
 
 if __name__ == "__main__":
