@@ -14,6 +14,8 @@ import psycopg
 import pytest
 import redis as redis_client
 from psycopg import sql
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from priceverse.config.settings import Database, Redis, Settings
 from priceverse.embedded.postgres import PostgresServer
@@ -132,6 +134,7 @@ def connect_redis(settings: Redis) -> redis_client.Redis:
         unix_socket_path=str(settings.unix_socket) if settings.unix_socket else None,
         password=settings.password.get_secret_value() if settings.password else None,
         socket_timeout=5,
+        retry=Retry(NoBackoff(), 0),
     )
 
 

@@ -55,22 +55,25 @@ _STATES: Mapping[str, Reason] = {
 
 _ADVICE: Mapping[Reason, str] = {
     Reason.AWAY: "is it running there? see database.host and database.port",
-    Reason.REFUSED: "see database.user and database.password",
+    Reason.REFUSED: "see database.user, database.password and database.ssl",
     Reason.NO_DATABASE: "create it: `createdb`",
     Reason.NO_SCHEMA: "run `priceverse migrate`",
     Reason.EXHAUSTED: "raise max_connections or lower database.pool.max",
 }
 
 _SAYINGS: Mapping[str, Reason] = {
+    "No such file": Reason.AWAY,  # the unix socket
     "password": Reason.REFUSED,
     "authentication": Reason.REFUSED,
     "pg_hba.conf": Reason.REFUSED,
+    "SSL": Reason.REFUSED,
+    'role "': Reason.REFUSED,
     "does not exist": Reason.NO_DATABASE,
     "too many": Reason.EXHAUSTED,
     "remaining connection slots": Reason.EXHAUSTED,
     "timeout": Reason.TIMEOUT,
 }
-"""libpq gives no SQLSTATE for a refused connection, only the server's words."""
+"""libpq gives no SQLSTATE for a refused connection, only the server's words; the first that occur decide."""
 
 
 def unavailable(error: psycopg.Error) -> DatabaseUnavailable | None:
@@ -86,8 +89,6 @@ def no_connection(error: psycopg.Error, where: str) -> DatabaseUnavailable:
     """Return what a failed attempt to connect to `where` is to our callers."""
     said = _line(error)
     reason = next((reason for words, reason in _SAYINGS.items() if words in said), Reason.AWAY)
-    if "No such file or directory" in said or "role" in said:
-        reason = Reason.AWAY if "No such file" in said else Reason.REFUSED
     return _explained(reason, f"no connection to PostgreSQL at {where}: {said}")
 
 

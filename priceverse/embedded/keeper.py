@@ -5,7 +5,7 @@ The process that holds the servers runs one `keep` per server. Starting again ha
 """
 
 import os
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import trio
 
@@ -30,49 +30,48 @@ class Server(Protocol):
 
 
 async def keep(server: Server, stopping: trio.Event) -> None:
-    """Restart `server` whenever it dies, until `stopping` is set. Never stops it."""
+    """Restart `server` whenever it dies, until `stopping` is set; a start under way is left to itself then.
+
+    Never stops the server.
+    """
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_keep_for_ever, server)
+        await stopping.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def _keep_for_ever(server: Server) -> NoReturn:
     delay_s = _FIRST_DELAY_S
-    while not stopping.is_set():
+    while True:
         began = trio.current_time()
-        if not await _until_it_ends(server, stopping):
-            return
+        await _until_it_ends(server)
         if trio.current_time() - began > _HEALTHY_S:
             delay_s = _FIRST_DELAY_S
         get_logger().warning("server_died", server=server.name, restart_in_s=delay_s)
-        with trio.move_on_after(delay_s):
-            await stopping.wait()
-            return
+        await trio.sleep(delay_s)
         delay_s = min(delay_s * 2, _LAST_DELAY_S)
         await _start(server)
 
 
-async def _until_it_ends(server: Server, stopping: trio.Event) -> bool:
-    """Return True when the server ended, False when `stopping` was set first."""
+async def _until_it_ends(server: Server) -> None:
     pid = server.pid
     if pid is None:
-        return True
-    pidfd = os.pidfd_open(pid)
+        return
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_when, stopping, nursery.cancel_scope)
-            await trio.lowlevel.wait_readable(pidfd)
-            nursery.cancel_scope.cancel()
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:  # ended and reaped between the two lines
+        return
+    try:
+        await trio.lowlevel.wait_readable(pidfd)
     finally:
-        trio.lowlevel.notify_closing(pidfd)
         os.close(pidfd)
-    return not stopping.is_set()
-
-
-async def _cancel_when(stopping: trio.Event, scope: trio.CancelScope) -> None:
-    await stopping.wait()
-    scope.cancel()
 
 
 async def _start(server: Server) -> None:
     try:
-        await trio.to_thread.run_sync(server.prepare)
+        await trio.to_thread.run_sync(server.prepare, abandon_on_cancel=True)
         server.spawn()
-        await trio.to_thread.run_sync(server.wait_ready)
+        await trio.to_thread.run_sync(server.wait_ready, abandon_on_cancel=True)
     except EmbeddedError as error:
         get_logger().error("server_restart_failed", server=server.name, reason=str(error))
         return
