@@ -8,7 +8,7 @@ trade, a hidden sleep is a stalled child).
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import redis
 import trio
@@ -90,7 +90,7 @@ def executed(pipe: Pipeline) -> list[Any]:
 
 
 class RedisDoor:
-    """One blocking client and the one worker thread that may use it at a time."""
+    """One blocking client and the one worker thread that may use it at a time; `async with` closes it at the end."""
 
     def __init__(self, settings: RedisSettings, *, extra_timeout_s: float = 0.0) -> None:
         self._client = connect(settings, extra_timeout_s=extra_timeout_s)
@@ -115,5 +115,12 @@ class RedisDoor:
         return trio.current_time() - started
 
     async def aclose(self) -> None:
-        """Close the connection; a later use opens another."""
-        await trio.to_thread.run_sync(self._client.close, limiter=self._one)
+        """Close the connection, even when cancelled; a later use opens another."""
+        with trio.CancelScope(shield=True):  # closing a socket waits for nobody
+            await trio.to_thread.run_sync(self._client.close, limiter=self._one)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()

@@ -28,7 +28,13 @@ class StreamId(NamedTuple):
         ms, _, sequence = (text.decode() if isinstance(text, bytes) else text).partition("-")
         return cls(int(ms), int(sequence or 0))
 
+    @classmethod
+    def before(cls, ms: int) -> "StreamId":
+        """Return the largest id below the millisecond `ms`."""
+        return cls(ms - 1, MAX_SEQUENCE) if ms > 0 else BEGINNING
 
+
+MAX_SEQUENCE = 2**64 - 1
 BEGINNING = StreamId(0, 0)
 
 

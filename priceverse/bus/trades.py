@@ -25,6 +25,9 @@ TRIM_EVERY_MS = 10_000
 PAGE = 1000
 """Most entries of one stream in one read."""
 
+BLOCK_S = 0.5
+"""How long a read waits for the first entry; shorter than any command's timeout, and how long stopping may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entries:
@@ -38,6 +41,11 @@ class Entries:
     last: StreamId | None
     complete_ms: int
     unreadable: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether there may be more: the read stopped at its limit."""
+        return len(self.trades) + self.unreadable >= PAGE
 
 
 Found = dict[str, Entries]
@@ -76,24 +84,19 @@ class TradeWriter:
 
 
 class TradeReader:
-    """Reads the streams of the pairs that a process owns, on a connection of its own that may block.
+    """Reads the streams of the pairs that a process owns, through a door that nobody else waits at.
 
     `consumer` is a name that survives restarts. Reading goes forward only; `group.seek` says from where.
     """
 
-    def __init__(self, settings: RedisSettings, consumer: str, *, block_s: float = 0.5) -> None:
-        self._door = RedisDoor(settings, extra_timeout_s=block_s)
+    def __init__(self, door: RedisDoor, consumer: str) -> None:
+        self._door = door
         self._consumer = consumer
-        self._block_ms = max(1, int(block_s * 1000))
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self._door.aclose()
 
     async def read(self, owned: Iterable[str], followed: Mapping[str, StreamId]) -> tuple[Found, Found]:
         """Return what is new: of `owned` pairs through the group, of `followed` ones after the given ids.
 
-        Blocks until an owned stream has something, at most `block_s`. Raises GroupLost, RedisUnavailable.
+        Blocks until an owned stream has something, at most `BLOCK_S`. Raises GroupLost, RedisUnavailable.
         """
         pairs = tuple(owned)
         return await self._door.run(lambda client: self._read(client, pairs, followed))
@@ -104,7 +107,7 @@ class TradeReader:
             if followed:
                 pipe.execute_command(*("XREAD", "COUNT", PAGE), *_streams(followed, map(str, followed.values())))
             if owned:
-                group = ("XREADGROUP", "GROUP", keys.GROUP, self._consumer, "COUNT", PAGE, "BLOCK", self._block_ms)
+                group = ("XREADGROUP", "GROUP", keys.GROUP, self._consumer, "COUNT", PAGE, "BLOCK", int(BLOCK_S * 1000))
                 pipe.execute_command(*group, *_streams(owned, (">" for _ in owned)))
             at, *replies = group_checked(pipe)
         at_ms = _milliseconds(at)

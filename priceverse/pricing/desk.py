@@ -6,7 +6,7 @@
 The rule: derived pairs never hold up or spoil their source; without a rate they have no price, and the reason is kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from priceverse.model.price import Price
@@ -81,6 +81,12 @@ class Desk:
             seat for seat in self.seats.values() if self.pace.is_due(now_ms, seat.published_ms, fresh=seat.pricer.fresh)
         ]
         return [due for seat in seats if (due := self._due(seat, now_ms)).prices]
+
+    def unpublished(self, due: Iterable[Due]) -> None:
+        """Let prices that could not be published be due again at once."""
+        for each in due:
+            if each.pair in self.seats:
+                self.seats[each.pair].published_ms = None
 
     def _settle(self, seat: Seat) -> Iterator[Settled]:
         pricer = seat.pricer

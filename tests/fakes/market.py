@@ -2,8 +2,8 @@
 of them computed the slow way, with fractions over the whole stream.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from random import Random
@@ -65,6 +65,7 @@ class Naive:
 
     streams: Streams
     grid: Grid = GRID
+    markets: Mapping[str, Market] = field(default_factory=lambda: MARKETS)
 
     def price(self, pair: str, instant_ms: int) -> Decimal | None:
         """Return the price to eight places."""
@@ -73,7 +74,7 @@ class Naive:
 
     def _index(self, pair: str, instant_ms: int) -> tuple[Fraction, int] | None:
         trades = self._trades(pair, instant_ms)
-        quotes = MARKETS[pair].quotes
+        quotes = self.markets[pair].quotes
         factor = self._factor(instant_ms) if Quote.USDT in quotes.values() else None
         if any(quotes[trade.exchange] is Quote.USD for trade in trades) and factor is None:
             trades = [trade for trade in trades if quotes[trade.exchange] is Quote.USD]

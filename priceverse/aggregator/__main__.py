@@ -1,0 +1,29 @@
+"""`python -m priceverse.aggregator`: an aggregator as a child of the supervisor.
+
+A store that is away makes it neither unready nor unhealthy: a replacement would fare no better, and knows less.
+"""
+
+from priceverse import log
+from priceverse.aggregator.serve import Duties, serve
+from priceverse.config.settings import Settings
+from supervisor.worker import Worker, run
+
+
+async def main(worker: Worker) -> None:
+    """Aggregate the assigned pairs until told to stop."""
+    settings = Settings.model_validate(worker.settings["settings"])
+    log.configure(level=settings.logging.level, pretty=settings.logging.pretty, child=worker.name, role=worker.role)
+    duties = Duties(
+        child=worker.name,
+        stopping=worker.stopping,
+        ready=worker.ready,
+        keys=worker.keys,
+        assigned=worker.assigned,
+        provide=worker.provide,
+        count=worker.count,
+    )
+    await serve(settings, duties)
+
+
+if __name__ == "__main__":
+    run(main)

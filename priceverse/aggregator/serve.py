@@ -1,0 +1,81 @@
+"""The aggregator's wiring: settings → doors, desk and loops, until told to stop.
+
+Nothing of the supervisor is known here: what a process needs of it comes as `Duties`.
+"""
+
+from collections.abc import AsyncIterable, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from priceverse.aggregator import plan, rate
+from priceverse.aggregator.history import Outbox
+from priceverse.aggregator.live import Publisher
+from priceverse.aggregator.ownership import Ownership
+from priceverse.aggregator.reading import Reading
+from priceverse.aggregator.report import Report
+from priceverse.bus.client import RedisDoor
+from priceverse.bus.trades import BLOCK_S, TradeReader
+from priceverse.config.settings import Settings
+from priceverse.db.pool import Database
+from priceverse.pricing.convert import Rates
+from priceverse.pricing.desk import Desk
+
+STOP_FLUSH_S = 3.0
+
+Keys = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What the process owes its supervisor: readiness, the pairs it is given and a word when it has them, progress."""
+
+    child: str
+    stopping: trio.Event
+    ready: Callable[[], Awaitable[None]]
+    keys: AsyncIterable[Keys]
+    assigned: Callable[[Keys], Awaitable[None]]
+    provide: Callable[[Callable[[], dict[str, Any]]], None]
+    count: Callable[[str, int], None]
+
+
+async def serve(settings: Settings, duties: Duties) -> None:
+    """Aggregate the assigned pairs until told to stop. Ready is said when the loops run, whoever is away."""
+    async with (
+        RedisDoor(settings.redis) as live_door,
+        RedisDoor(settings.redis) as door,
+        RedisDoor(settings.redis, extra_timeout_s=BLOCK_S) as reading_door,
+        Database(settings.database) as db,
+    ):
+        desk = Desk(plan.pace(settings), Rates(max_age_days=settings.cbr.max_age_days))
+        outbox = Outbox(db, door)
+        publisher = Publisher(desk, live_door)
+
+        def on_read(trades: int) -> None:
+            outbox.put(desk.settle())
+            if trades:
+                publisher.wake()
+                duties.count("trades", trades)
+
+        reading = Reading(TradeReader(reading_door, duties.child), door, on_read)
+        ownership = Ownership(settings, desk=desk, reading=reading, outbox=outbox, db=db, door=door)
+        report = Report(desk=desk, reading=reading, outbox=outbox, publisher=publisher)
+        duties.provide(report.stats)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(rate.follow, desk, door, db)
+            for loop in (outbox.run, publisher.run, reading.run):
+                nursery.start_soon(loop)
+            nursery.start_soon(report.run, door, settings.app.name, duties.child)
+            nursery.start_soon(_obey, duties, ownership)
+            await duties.ready()
+            await duties.stopping.wait()
+            await outbox.flushed(tuple(desk.seats), STOP_FLUSH_S)
+            nursery.cancel_scope.cancel()
+
+
+async def _obey(duties: Duties, ownership: Ownership) -> None:
+    """Own what is assigned; the word goes back when what was dropped may go to its next owner."""
+    async for keys in duties.keys:
+        await ownership.own(keys)
+        await duties.assigned(keys)

@@ -1,0 +1,239 @@
+"""An aggregator between a real Redis and a real PostgreSQL: what goes in, what comes out, and what may happen to it."""
+
+from decimal import Decimal
+
+import pytest
+import trio
+
+from priceverse.bus import group, prices, stats
+from priceverse.bus.client import RedisDoor
+from priceverse.clock import now_ms
+from priceverse.config.settings import Settings
+from priceverse.db import migrate
+from priceverse.embedded.postgres import PostgresServer
+from priceverse.embedded.redis import RedisServer
+from tests.conftest import connect_database
+from tests.integration.aggregator.conftest import PAIRS, RATE, Market, aggregating, naive
+
+LIMIT_S = 30
+
+
+async def eventually(question, condition, within_s=15.0):
+    """Ask until the answer is as wanted."""
+    with trio.fail_after(within_s):
+        while not condition(answer := await question()):  # noqa: ASYNC110 - the answer comes from outside this process
+            await trio.sleep(0.05)
+    return answer
+
+
+def rows(connect):
+    with connect() as connection:
+        return connection.execute(
+            "SELECT pair::text, (extract(epoch FROM timestamp) * 1000)::bigint, price, sources, volume"
+            " FROM price_history ORDER BY timestamp, pair"
+        ).fetchall()
+
+
+async def settled_rows(connect, until_ms):
+    """Wait until every source pair has its row of `until_ms` or later, then return all rows."""
+
+    async def ask():
+        return rows(connect)
+
+    def all_there(found):
+        return all(any(pair == name and at >= until_ms for name, at, *_ in found) for pair in PAIRS)
+
+    return await eventually(ask, all_there)
+
+
+async def assert_rows_are_exact(settings: Settings, door: RedisDoor, found) -> None:
+    """Every instant between the first row and the last is there once, and equals the slow computation."""
+    slow = await naive(settings, door)
+    for pair in PAIRS:
+        mine = {at: price for name, at, price, *_ in found if name == pair}
+        assert len(mine) == sum(name == pair for name, *_ in found)
+        instants = range(min(mine), max(mine) + 1, settings.aggregation.interval)
+        assert mine == {at: price for at in instants if (price := slow.price(pair, at)) is not None}
+
+
+async def test_trades_become_live_prices_and_exact_history(settings, door, market: Market, connect):
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        async with aggregating(settings, *PAIRS) as aggregator:
+            live = await eventually(
+                lambda: prices.current(door, [*PAIRS, "btc-rub", "xmr-rub"]), lambda found: len(found) == 5
+            )
+            assert abs(live["btc-usd"].as_of_ms - now_ms()) < 3000
+            assert live["btc-rub"].rate == RATE
+            assert abs(live["btc-rub"].price / live["btc-usd"].price - RATE) < Decimal("0.5")
+            found = await settled_rows(connect, now_ms() + 3000)
+            await assert_rows_are_exact(settings, door, found)
+            roubles = {at: price for name, at, price, *_ in found if name == "btc-rub"}
+            dollars = {at: (price, sources) for name, at, price, sources, _ in found if name == "btc-usd"}
+            assert roubles.keys() == dollars.keys()
+            assert all(abs(price - dollars[at][0] * RATE) < Decimal("1e-6") for at, price in roubles.items())
+            said = aggregator.stats()
+            assert said["pairs"]["btc-usd"]["window_trades"] > 0
+            assert said["publish_p99_ms"] < 400
+            acknowledged = await eventually(
+                lambda: group.backlog(door, sorted(PAIRS)),
+                lambda backlog: all(each.pending < 200 for each in backlog.values()),
+            )
+            assert acknowledged.keys() == PAIRS
+        nursery.cancel_scope.cancel()
+
+
+async def test_killed_and_restarted_it_leaves_the_rows_of_an_uninterrupted_run(settings, door, market, connect):
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        begun_ms = now_ms()
+        for number in range(6):
+            async with aggregating(settings, *PAIRS, child=f"aggregator.{number % 2}"):
+                await trio.sleep(0.3 + 0.45 * number)
+            await trio.sleep(0.2 * number)
+        async with aggregating(settings, *PAIRS):
+            found = await settled_rows(connect, now_ms())
+        nursery.cancel_scope.cancel()
+    assert min(at for _, at, *_ in found) <= begun_ms + 2000
+    await assert_rows_are_exact(settings, door, found)
+
+
+async def test_a_pair_moves_to_another_aggregator_without_a_gap(settings, door, market, connect):
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        async with aggregating(settings, *PAIRS, child="a") as one, aggregating(settings, child="b") as other:
+            await trio.sleep(1.5)
+            await one.own("btc-usd")
+            assert one.stats()["pairs"].keys() == {"btc-usd"}
+            await other.own("xmr-usd", "usdt-usd")
+            await trio.sleep(1.5)
+            await one.own()
+            await other.own(*PAIRS)
+            found = await settled_rows(connect, now_ms() + 1000)
+        nursery.cancel_scope.cancel()
+    await assert_rows_are_exact(settings, door, found)
+
+
+async def test_an_emptied_redis_is_filled_again_and_history_goes_on(settings, door, market, connect):
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        async with aggregating(settings, *PAIRS):
+            await eventually(lambda: prices.current(door, ["btc-usd"]), bool)
+            await trio.sleep(1)
+            await door.run(lambda client: client.flushall())
+            back = await eventually(lambda: prices.current(door, ["btc-usd", "xmr-usd"]), lambda found: len(found) == 2)
+            assert now_ms() - back["btc-usd"].as_of_ms < 3000
+            begun_ms = now_ms()
+            found = await settled_rows(connect, begun_ms + 4000)
+        nursery.cancel_scope.cancel()
+    instants = sorted(at for name, at, *_ in found if name == "btc-usd")
+    assert instants == list(range(instants[0], instants[-1] + 1, 1000))
+    slow = await naive(settings, door)
+    whole = [at for at in instants if at - 3000 >= begun_ms]  # windows that lie after the loss altogether
+    assert whole
+    assert {at: price for name, at, price, *_ in found if name == "btc-usd" and at in whole} == {
+        at: slow.price("btc-usd", at) for at in whole
+    }
+
+
+async def test_a_quiet_pair_keeps_its_last_price_over_a_restart(settings, door, market):
+    async with aggregating(settings, *PAIRS):
+        await market.trade("btc-usd", price=Decimal(64000))
+        before = await eventually(lambda: prices.current(door, ["btc-usd"]), bool)
+        await trio.sleep(4)  # the window is empty now
+    aged = settings.model_copy(update={"aggregation": settings.aggregation.model_copy(update={"stream_keep_s": 1})})
+    await door.run(lambda client: client.persist("price:btc-usd"))
+    async with aggregating(aged, *PAIRS):
+        await eventually(lambda: door.run(lambda client: client.ttl("price:btc-usd")), lambda ttl: ttl > 0)
+        assert await prices.current(door, ["btc-usd"]) == before
+
+
+async def test_without_a_rate_only_dollar_prices_go_out(settings, door, market):
+    await door.run(lambda client: client.delete("rate:usd-rub"))
+    async with aggregating(settings, *PAIRS) as aggregator:
+        await market.trade("xmr-usd")
+        await market.trade("usdt-usd")
+        await eventually(lambda: prices.current(door, ["xmr-usd"]), bool)
+        assert await prices.current(door, ["xmr-rub"]) == {}
+        assert aggregator.stats()["pairs"]["xmr-usd"]["rate_fault"] == "rate_missing"
+
+
+async def test_it_reports_itself_on_the_bus(settings, door, market):
+    async with aggregating(settings, *PAIRS, child="aggregator.7"):
+        found = await eventually(
+            lambda: stats.collect(door, settings.app.name, ["aggregator.7", "nobody"]),
+            lambda found: found.get("aggregator.7", {}).get("pairs"),
+        )
+    assert found["aggregator.7"]["pairs"].keys() == PAIRS
+    assert "nobody" not in found
+
+
+@pytest.fixture
+def own_postgres(tmp_path, redis_settings):
+    """A PostgreSQL of the test's own, to be stopped."""
+    server = PostgresServer(tmp_path, options={"fsync": "off"})
+    server.start()
+    migrate.up(Settings(database=server.settings))
+    yield server
+    server.stop()
+
+
+def own_connect(server):
+    return lambda: connect_database(Settings(database=server.settings).database)
+
+
+async def test_postgres_away_costs_no_row_and_holds_up_no_live_price(settings, door, market, own_postgres):
+    own = settings.model_copy(update={"database": Settings(database=own_postgres.settings).database})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        async with aggregating(own, *PAIRS):
+            await settled_rows(own_connect(own_postgres), now_ms() - 2000)
+            own_postgres.stop()
+            stopped_ms = now_ms()
+            await trio.sleep(1)
+            live = await prices.current(door, ["btc-usd"])
+            assert live["btc-usd"].as_of_ms > stopped_ms
+        async with aggregating(own, *PAIRS) as aggregator:  # restarted while PostgreSQL is away
+            await eventually(
+                lambda: prices.current(door, ["btc-usd"]), lambda p: p["btc-usd"].as_of_ms > now_ms() - 900
+            )
+            assert aggregator.stats()["history_waiting"] >= 0
+            await trio.sleep(1.5)
+            own_postgres.start()
+            found = await settled_rows(own_connect(own_postgres), now_ms())
+        nursery.cancel_scope.cancel()
+    await assert_rows_are_exact(own, door, found)
+
+
+async def test_redis_restarted_empty_is_found_again(settings, tmp_path, connect):
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        own = settings.model_copy(update={"redis": Settings(redis=server.settings).redis})
+        door, market = RedisDoor(own.redis), Market(own)
+        async with aggregating(own, *PAIRS):
+            await market.trade("btc-usd")
+            await market.trade("usdt-usd")
+            before = await eventually(lambda: prices.current(door, ["btc-usd"]), bool)
+            server.stop()
+            (tmp_path / "redis").joinpath("appendonlydir").rename(tmp_path / "gone")
+            await trio.sleep(0.7)
+            server.start()
+            again = await eventually(lambda: current_or_nothing(door), bool)
+            assert again["btc-usd"].sequence >= before["btc-usd"].sequence
+            await market.trade("usdt-usd")
+            await market.trade("btc-usd", price=Decimal(65000))
+            await eventually(
+                lambda: prices.current(door, ["btc-usd"]), lambda p: p["btc-usd"].sequence > again["btc-usd"].sequence
+            )
+        await market.aclose()
+        await door.aclose()
+    finally:
+        server.stop()
+
+
+async def current_or_nothing(door):
+    try:
+        return await prices.current(door, ["btc-usd"])
+    except Exception:  # noqa: BLE001 - away
+        return {}
