@@ -5,6 +5,7 @@ through the whole stack; this stream empties OpenSSL's buffer first (measured: 2
 """
 
 import ssl
+from functools import cache
 from pathlib import Path
 
 import trio
@@ -18,9 +19,12 @@ def client_context(url: str, ca: Path | None) -> ssl.SSLContext:
     For a URL without TLS nothing is loaded, which saves a process that needs none some megabytes; such a context
     trusts nobody.
     """
-    if url.startswith(("https:", "wss:")):
-        return ssl.create_default_context(cafile=ca)
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return _context(ca, is_secure=url.startswith(("https:", "wss:")))
+
+
+@cache
+def _context(ca: Path | None, *, is_secure: bool) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca) if is_secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class TlsStream(trio.abc.Stream):

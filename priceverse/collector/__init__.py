@@ -1,0 +1,6 @@
+"""The collector: one exchange's connection → trades on the bus, one process per exchange.
+
+`feed` keeps a `session` connected for ever; the session reads frames, `intake` lets pass what `admission` admits,
+`buffer` holds it, `publisher` writes it to the bus. `vigil`, `subscription` and `reconnect` decide, `ledger` counts,
+`serve` wires.
+"""

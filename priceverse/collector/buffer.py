@@ -1,0 +1,36 @@
+"""Trades on their way to Redis: a bounded queue that drops its oldest, and the size of the batches taken from it. Pure.
+
+The rule: the socket is never held up by Redis. When Redis is away for longer than the bound lasts, the newest trades
+are the ones worth keeping.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+from priceverse.bus.trades import Received
+
+CAPACITY = 20_000
+"""About 15 MB of trades: many minutes of a normal market, some seconds of the busiest venue's worst."""
+BATCH = 500
+
+
+class Buffer:
+    """Trades that wait; `dropped` counts those that did not get through."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._waiting: deque[Received] = deque(maxlen=capacity)
+        self._capacity = capacity
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def extend(self, trades: Iterable[Received]) -> None:
+        """Append `trades`; beyond the capacity the oldest go."""
+        for trade in trades:
+            self.dropped += len(self._waiting) == self._capacity
+            self._waiting.append(trade)
+
+    def take(self, most: int = BATCH) -> list[Received]:
+        """Remove and return the oldest, at most `most`."""
+        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]

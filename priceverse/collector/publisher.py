@@ -1,0 +1,98 @@
+"""From the buffer to Redis: batches of what came in a few ms, retried for ever, without ever holding up the socket.
+
+The rule: Redis away is a state, not a failure. The batch in hand is tried again until it is through; meanwhile the
+buffer fills, drops its oldest and counts them.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from priceverse import clock
+from priceverse.bus.client import RedisUnavailable
+from priceverse.bus.trades import Received
+from priceverse.collector.buffer import BATCH, Buffer
+from priceverse.collector.ledger import Ledger
+from priceverse.collector.throttle import Throttle
+from priceverse.log import get_logger
+
+LINGER_S = 0.003
+"""How long the first trade of a batch waits for others: a busy venue fills a batch, a quiet one pays 3 ms."""
+RETRY_BASE_S, RETRY_CAP_S = 0.1, 5.0
+LOG_EVERY_S = 10.0
+
+
+class Writer(Protocol):
+    """Where batches go: `bus.trades.TradeWriter`. Raises RedisUnavailable."""
+
+    async def publish(self, batch: list[Received], /) -> None: ...
+
+
+class Publisher:
+    """Write what is offered; `on_written` hears how many trades are through."""
+
+    def __init__(
+        self, writer: Writer, ledger: Ledger, on_written: Callable[[int], None], buffer: Buffer | None = None
+    ) -> None:
+        self._writer = writer
+        self._ledger = ledger
+        self._on_written = on_written
+        self._buffer = Buffer() if buffer is None else buffer
+        self._filled = trio.Event()
+        self._idle = trio.Event()
+        self._throttle = Throttle(LOG_EVERY_S)
+        self._retrying = AsyncRetrying(
+            retry=retry_if_exception_type(RedisUnavailable),
+            wait=wait_random_exponential(multiplier=RETRY_BASE_S, max=RETRY_CAP_S),
+            before_sleep=self._note_absence,
+        )
+
+    def offer(self, trades: list[Received]) -> None:
+        """Queue `trades`; never waits, never fails."""
+        self._buffer.extend(trades)
+        self._ledger.dropped = self._buffer.dropped
+        self._ledger.queue = len(self._buffer)
+        if not self._filled.is_set():
+            self._filled.set()
+            self._idle = trio.Event()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._filled.wait()
+            if len(self._buffer) < BATCH:
+                await trio.sleep(LINGER_S)
+            await self._write(self._buffer.take())
+            if not self._buffer:
+                self._filled = trio.Event()
+                self._idle.set()
+
+    async def flush(self, timeout_s: float) -> None:
+        """Wait until everything offered is written, at most `timeout_s`."""
+        with trio.move_on_after(timeout_s):
+            while self._filled.is_set():
+                await self._idle.wait()
+
+    async def _write(self, batch: list[Received]) -> None:
+        await self._retrying(self._writer.publish, batch)
+        if self._ledger.is_redis_away:
+            get_logger().info("redis_back", queue=len(self._buffer), dropped=self._buffer.dropped)
+        self._ledger.is_redis_away = False
+        self._ledger.queue = len(self._buffer)
+        self._ledger.written(batch, clock.now_ms())
+        self._on_written(len(batch))
+
+    def _note_absence(self, state: RetryCallState) -> None:
+        self._ledger.is_redis_away = True
+        suppressed = self._throttle.passes("redis_away", trio.current_time())
+        if suppressed is not None and state.outcome and state.next_action:
+            get_logger().warning(
+                "redis_away",
+                error=str(state.outcome.exception()),
+                next_attempt_s=round(state.next_action.sleep, 2),
+                queue=len(self._buffer),
+                dropped=self._buffer.dropped,
+                suppressed=suppressed,
+            )

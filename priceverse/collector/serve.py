@@ -1,0 +1,117 @@
+"""The collector's wiring: settings → ports → the feed, the publisher and the reports, until told to stop.
+
+Nothing of the supervisor is known here: what a process needs of it comes as `Duties`.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from priceverse.bus import stats
+from priceverse.bus.client import RedisDoor, RedisUnavailable
+from priceverse.bus.trades import TradeWriter
+from priceverse.collector.feed import Feed
+from priceverse.collector.intake import Intake
+from priceverse.collector.ledger import Ledger
+from priceverse.collector.publisher import Publisher
+from priceverse.collector.reconnect import Ended
+from priceverse.collector.session import Link, Ports, Venue
+from priceverse.collector.subscription import Refusals
+from priceverse.collector.throttle import Throttle
+from priceverse.config.settings import Settings
+from priceverse.exchanges.protocol import Request
+from priceverse.exchanges.registry import ADAPTERS
+from priceverse.model.exchange import Exchange
+from priceverse.net.tls import client_context
+from priceverse.net.websocket import LinkLimits, open_link
+
+REPORT_EVERY_S = 2.0
+LOG_EVERY_S = 60.0
+FLUSH_S = 3.0
+PRELUDE_MAX_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What the process owes its supervisor: a name, readiness, progress, and an end when `stopping` is set."""
+
+    child: str
+    stopping: trio.Event
+    ready: Callable[[], Awaitable[None]]
+    on_written: Callable[[int], None]
+
+
+async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: Ledger) -> Ended | None:
+    """Collect from `exchange` until stopped (None) or until its attempts are used up (how the last one ended).
+
+    Ready is said when the loops run, whether the exchange answers or not.
+    """
+    writer = TradeWriter(settings.redis, settings.aggregation.stream_keep_s)
+    publisher = Publisher(writer, ledger, duties.on_written)
+    ended = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(publisher.run)
+        nursery.start_soon(_report, settings, duties.child, ledger)
+        feed = _feed(settings, exchange, Intake(ledger, publisher.offer), ledger, nursery)
+        with trio.CancelScope() as collecting:
+            nursery.start_soon(_stop_at, duties.stopping, collecting)
+            await duties.ready()
+            ended = await feed.run()
+            await trio.sleep(ended.stay_away_s)  # a restarted process would not know what the venue asked for
+        await publisher.flush(FLUSH_S)
+        nursery.cancel_scope.cancel()
+    await writer.aclose()
+    return None if duties.stopping.is_set() else ended
+
+
+async def _stop_at(stopping: trio.Event, collecting: trio.CancelScope) -> None:
+    await stopping.wait()
+    collecting.cancel()
+
+
+def _feed(settings: Settings, exchange: Exchange, intake: Intake, ledger: Ledger, links: trio.Nursery) -> Feed:
+    chosen, symbols = settings.exchanges, settings.symbols(exchange)
+    addresses = chosen.venue(exchange)
+    venue = Venue(
+        ADAPTERS[exchange](symbols), tuple(symbols), addresses.ws_url, addresses.rest_url, chosen.mute_timeout_s
+    )
+    limits = LinkLimits(chosen.connect_timeout_s, chosen.max_frame_bytes)
+
+    async def dial(url: str) -> Link:
+        return await open_link(links, url, limits, client_context(url, chosen.tls_ca))
+
+    ports = Ports(
+        dial=dial,
+        ask=partial(_ask, settings),
+        intake=intake,
+        ledger=ledger,
+        refusals=Refusals(),
+        throttle=Throttle(LOG_EVERY_S),
+    )
+    base_delay_s = chosen.reconnect_base_delay / 1000
+    return Feed(venue, ports, base_delay_s=base_delay_s, max_attempts=chosen.max_reconnect_attempts)
+
+
+async def _ask(settings: Settings, request: Request) -> bytes:
+    from priceverse.net.http import fetch  # noqa: PLC0415 - only KuCoin asks; the others save httpx's memory
+
+    reply = await fetch(
+        request.url,
+        method=request.method,
+        timeout_s=settings.exchanges.connect_timeout_s,
+        max_bytes=PRELUDE_MAX_BYTES,
+        tls=client_context(request.url, settings.exchanges.tls_ca),
+    )
+    return reply.body
+
+
+async def _report(settings: Settings, child: str, ledger: Ledger) -> None:
+    """Put the ledger on the bus again and again."""
+    door = RedisDoor(settings.redis)
+    while True:
+        with suppress(RedisUnavailable):  # the publisher says so; the report is old in two seconds anyway
+            await stats.report(door, settings.app.name, child, ledger.snapshot())
+        await trio.sleep(REPORT_EVERY_S)

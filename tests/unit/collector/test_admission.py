@@ -1,0 +1,49 @@
+"""Which trades pass, and that memory is bounded."""
+
+import pytest
+
+from priceverse.collector.admission import MAX_AHEAD_MS, MAX_BEHIND_MS, Admission, Recent, Verdict
+from tests.fakes.exchange import trade
+
+NOW_MS = 1_790_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "verdict"),
+    [
+        (0, Verdict.ADMITTED),
+        (-MAX_AHEAD_MS, Verdict.ADMITTED),
+        (-MAX_AHEAD_MS - 1, Verdict.CLOCK_AHEAD),
+        (MAX_BEHIND_MS, Verdict.ADMITTED),
+        (MAX_BEHIND_MS + 1, Verdict.CLOCK_BEHIND),
+        (NOW_MS, Verdict.CLOCK_BEHIND),
+    ],
+)
+def test_a_clock_that_is_wrong(age_ms: int, verdict: Verdict) -> None:
+    assert Admission().judge(trade("BTC", "1", NOW_MS - age_ms), NOW_MS) is verdict
+
+
+def test_a_trade_counts_once_per_symbol() -> None:
+    admission = Admission()
+    verdicts = [admission.judge(trade(symbol, "7", NOW_MS), NOW_MS) for symbol in ("BTC", "ETH", "BTC", "ETH")]
+    assert verdicts == [Verdict.ADMITTED, Verdict.ADMITTED, Verdict.DUPLICATE, Verdict.DUPLICATE]
+
+
+def test_an_old_trade_is_remembered_but_does_not_pass() -> None:
+    admission = Admission()
+    assert admission.judge(trade("BTC", "7", NOW_MS, historical=True), NOW_MS) is Verdict.HISTORICAL
+    assert admission.judge(trade("BTC", "7", NOW_MS), NOW_MS) is Verdict.DUPLICATE
+    assert admission.judge(trade("BTC", "7", NOW_MS, historical=True), NOW_MS) is Verdict.HISTORICAL
+
+
+def test_a_block_trade_does_not_pass() -> None:
+    assert Admission().judge(trade("BTC", "7", NOW_MS, block=True), NOW_MS) is Verdict.BLOCK
+
+
+def test_at_least_the_capacity_is_remembered_and_at_most_twice_that() -> None:
+    recent = Recent(100)
+    for n in range(1000):
+        assert recent.add(str(n))
+    assert not any(recent.add(str(n)) for n in range(900, 1000))
+    assert recent.add("0")
+    assert len(recent._young) + len(recent._old) <= 200
