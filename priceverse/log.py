@@ -1,19 +1,29 @@
 """Logs: one JSON object a line on stdout, constant event names, data as keys, no secret, bounded length.
 
-Every process calls `configure` once; `get_logger()` works anywhere afterwards.
+Every process calls `configure` once; `get_logger()` works anywhere afterwards. An event that comes too often is counted
+instead of written: its next line says how many were suppressed.
 """
 
 import logging
 import os
 import sys
+import time
 from typing import Any, TextIO
 
-import structlog
-from structlog.tracebacks import ExceptionDictTransformer
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+if "rich" not in sys.modules:  # structlog would load it, 4 MiB in each of a dozen processes, for colours
+    sys.modules["rich"] = None  # type: ignore[assignment] # the import system's word for "not there"
+    import structlog
+
+    del sys.modules["rich"]
+
+import structlog  # noqa: E402
+from structlog.tracebacks import ExceptionDictTransformer  # noqa: E402
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger  # noqa: E402
 
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50}
 MAX_VALUE_CHARS = 2000
+BURST, PER_S = 50, 5.0
+"""So many lines of one event may come at once, and so many a second after that."""
 
 
 def configure(*, level: str = "info", pretty: bool = False, file: TextIO | None = None, **bound: str) -> None:
@@ -21,6 +31,7 @@ def configure(*, level: str = "info", pretty: bool = False, file: TextIO | None 
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        _Throttle(),
         structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
         _milliseconds,
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))  # locals hold secrets
@@ -46,6 +57,26 @@ def get_logger() -> FilteringBoundLogger:
     """Return the process's logger: `get_logger().info("trade_rejected", reason=…)`."""
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+class _Throttle:
+    """A token bucket for each event name; the names are constants, so there are few."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, tuple[float, float]] = {}
+        self._suppressed: dict[str, int] = {}
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        name, now = str(event["event"]), time.monotonic()
+        tokens, before = self._buckets.get(name, (float(BURST), now))
+        tokens = min(BURST, tokens + (now - before) * PER_S)
+        self._buckets[name] = (tokens - 1 if tokens >= 1 else tokens, now)
+        if tokens < 1:
+            self._suppressed[name] = self._suppressed.get(name, 0) + 1
+            raise structlog.DropEvent
+        if suppressed := self._suppressed.pop(name, 0):
+            event["suppressed"] = suppressed
+        return event
 
 
 def _milliseconds(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

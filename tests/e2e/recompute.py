@@ -27,8 +27,14 @@ class Truth:
         """Return price, volume and venues: Σpv/Σv over [start, end), USDT venues times the usdt-usd index."""
         with localcontext() as context:
             context.prec = 100
-            trades = self.window(pair, start_ms, end_ms)
-            usdt = Decimal(1) if pair == "usdt-usd" else self.index("usdt-usd", start_ms, end_ms)[0]
-            value = sum((p * v * (1 if venue in USD_VENUES else usdt) for _, venue, p, v in trades), Decimal(0))
-            volume = sum((v for *_, v in trades), Decimal(0))
-            return (value / volume).quantize(EIGHT), volume.quantize(EIGHT), {venue for _, venue, *_ in trades}
+            value, volume, venues = self._sums(pair, start_ms, end_ms)
+            return (value / volume).quantize(EIGHT), volume.quantize(EIGHT), venues
+
+    def _sums(self, pair: str, start_ms: int, end_ms: int) -> tuple[Decimal, Decimal, set[str]]:
+        trades = self.window(pair, start_ms, end_ms)
+        usdt = Decimal(1)
+        if any(venue not in USD_VENUES for _, venue, *_ in trades):
+            value, volume, _ = self._sums("usdt-usd", start_ms, end_ms)
+            usdt = value / volume
+        value = sum((p * v * (1 if venue in USD_VENUES else usdt) for _, venue, p, v in trades), Decimal(0))
+        return value, sum((v for *_, v in trades), Decimal(0)), {venue for _, venue, *_ in trades}

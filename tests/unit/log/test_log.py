@@ -1,0 +1,68 @@
+"""Log lines: one JSON object each, stable keys, bounded length and rate, no local variables."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from priceverse import log
+
+
+@pytest.fixture
+def lines():
+    out = io.StringIO()
+    log.configure(level="info", file=out, child="collector.kraken", role="collector")
+    return lambda: [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_a_line_has_time_level_event_and_who(lines):
+    log.get_logger().warning("trade_rejected", reason="bad_price")
+    log.get_logger().debug("not_wanted")
+    (line,) = lines()
+    assert line["level"] == "warning"
+    assert (line["event"], line["reason"]) == ("trade_rejected", "bad_price")
+    assert (line["child"], line["role"]) == ("collector.kraken", "collector")
+    assert line["timestamp"].endswith("Z")
+    assert len(line["timestamp"]) == len("2026-01-01T00:00:00.000Z")
+
+
+def test_a_long_value_is_cut(lines):
+    log.get_logger().info("sample_kept", sample="x" * 10_000)
+    assert len(lines()[0]["sample"]) == log.MAX_VALUE_CHARS + 1
+
+
+def test_an_exception_is_structured_and_shows_no_locals(lines):
+    secret = "hunter2"
+    try:
+        raise ValueError("bad")
+    except ValueError:
+        log.get_logger().exception("something_failed")
+    assert lines()[0]["exception"][0]["exc_type"] == "ValueError"
+    assert secret not in json.dumps(lines())
+
+
+def test_a_flood_of_one_event_is_counted_and_leaves_the_others_alone(lines):
+    for _ in range(1000):
+        log.get_logger().info("flood_came")
+    log.get_logger().info("other_came")
+    written = [line["event"] for line in lines()]
+    assert written.count("flood_came") == log.BURST
+    assert written.count("other_came") == 1
+
+
+def test_what_was_suppressed_is_told_once_the_flood_is_over(lines, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
+    for _ in range(log.BURST + 7):
+        log.get_logger().info("flood_came")
+    now[0] += 1
+    log.get_logger().info("flood_came")
+    assert lines()[-1]["suppressed"] == 7
+
+
+def test_importing_the_log_loads_no_terminal_library():
+    """Thirteen processes would each pay for it."""
+    code = "import sys, priceverse.log; sys.exit('rich' in sys.modules or 'pygments' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
