@@ -16,9 +16,9 @@ if "rich" not in sys.modules:  # structlog would load it, 4 MiB in each of a doz
 
     del sys.modules["rich"]
 
-import structlog  # noqa: E402
-from structlog.tracebacks import ExceptionDictTransformer  # noqa: E402
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger  # noqa: E402
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50}
 MAX_VALUE_CHARS = 2000
