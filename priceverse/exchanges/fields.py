@@ -32,7 +32,7 @@ _PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,24})?").fullmatch
 """Within the bounds of `decimals.positive` whatever the digits are, but for zero."""
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch
 _DIGITS = re.compile(r"[0-9]{1,40}").fullmatch
-_TEXT_ID = re.compile(r"[0-9A-Za-z_-]{1,64}").fullmatch
+_TEXT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}").fullmatch
 _SECOND = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}").fullmatch
 _SECOND_CHARS = 19
 _AFTER_SECOND = re.compile(r"(?:\.([0-9]+))?(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))").fullmatch
