@@ -9,7 +9,7 @@ import os
 import platform
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,20 +47,21 @@ class History:
             except trio.WouldBlock:
                 self._followers[channel] += 1
 
-    async def show(self, args: Mapping[str, Any]) -> AsyncIterator[object]:
-        for event in list(self._kept):
-            yield event.as_json()
+    async def show(self, args: Mapping[str, Any]) -> AsyncGenerator[object, None]:
+        """Yield the kept events, then, if `follow`, those that happen."""
+        send, receive = trio.open_memory_channel[Event](_FOLLOWER_EVENTS)
         if args["follow"]:
-            send, receive = trio.open_memory_channel[Event](_FOLLOWER_EVENTS)
             self._followers[send] = 0
-            try:
-                async for event in receive:
-                    yield event.as_json()
-                    if self._followers[send]:
-                        yield {"event": "events_lost", "lost": self._followers[send]}
-                        self._followers[send] = 0
-            finally:
-                del self._followers[send]
+        try:
+            for event in list(self._kept):
+                yield event.as_json()
+            while args["follow"]:
+                yield (await receive.receive()).as_json()
+                lost, self._followers[send] = self._followers[send], 0
+                if lost:
+                    yield {"event": "events_lost", "level": "warning", "lost": lost}
+        finally:
+            self._followers.pop(send, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,3 +129,22 @@ def _checked_value(command: Command, arg: Arg, value: object) -> Any:  # noqa: A
     if arg.choices and value not in arg.choices:
         raise ControlError(f"{command.name}: {arg.name} must be one of {', '.join(arg.choices)}, got {value!r}")
     return value
+
+
+def usage(command: Command) -> str:
+    """Return how a command is typed: `restart TARGET [--rolling] [--timeout SECONDS]` and the like."""
+    return " ".join([command.name, *(_usage_of(arg) for arg in command.args)])
+
+
+def _usage_of(arg: Arg) -> str:
+    if not arg.option:
+        word = _choices(arg) or arg.name.upper()
+        return word if arg.required else f"[{word}]"
+    flag = f"--{arg.name.replace('_', '-')}"
+    if arg.kind is bool:
+        return f"[{flag}]"
+    return f"[{flag} {_choices(arg) or 'SECONDS'}]"
+
+
+def _choices(arg: Arg) -> str:
+    return f"{{{','.join(arg.choices)}}}" if arg.choices else ""

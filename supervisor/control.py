@@ -14,7 +14,7 @@ import shutil
 import socket
 import stat
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ SEND_S = 5.0
 MODE = 0o660
 
 Answer = Callable[[Mapping[str, Any]], Awaitable[object]]
-Stream = Callable[[Mapping[str, Any]], AsyncIterator[object]]
+Stream = Callable[[Mapping[str, Any]], AsyncGenerator[object, None]]
 Report = Callable[..., None]
 
 
@@ -98,7 +98,7 @@ class Control:
             if command.waits:
                 await self._while_connected(stream, requests, command, values)
             else:
-                await _send(stream, {"version": VERSION, "ok": True, "result": await self._answer(command, values)})
+                await self._reply(stream, command, values)
         except ControlError as fault:
             await _send(stream, _refusal(fault))
 
@@ -111,31 +111,37 @@ class Control:
             raise ControlError(f"{command.name} is not allowed for uid {peer.uid}", Code.DENIED)
         self._report(Name.CONTROL_CHANGE, **who)
 
-    async def _answer(self, command: Command, args: Mapping[str, Any]) -> object:
-        return await self._answers[command.name](args)
-
     async def _while_connected(
         self, stream: trio.SocketStream, requests: "_Requests", command: Command, args: Mapping[str, Any]
     ) -> None:
         """Carry out what may take for ever, until the client hangs up."""
-        failure: ControlError | None = None
+        failed: list[ControlError | trio.BrokenResourceError] = []
         async with trio.open_nursery() as nursery:
             nursery.start_soon(requests.hung_up, nursery.cancel_scope)
             try:
-                if command.streams:
-                    await self._stream(stream, command, args)
-                else:
-                    await _send(stream, {"version": VERSION, "ok": True, "result": await self._answer(command, args)})
-            except ControlError as fault:
-                failure = fault
+                await self._reply(stream, command, args)
+            except (ControlError, trio.BrokenResourceError) as fault:  # raised outside the nursery, which would wrap it
+                failed.append(fault)
             nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        if failed:
+            raise failed[0]
+
+    async def _reply(self, stream: trio.SocketStream, command: Command, args: Mapping[str, Any]) -> None:
+        try:
+            if command.streams:
+                await self._stream(stream, command, args)
+            else:
+                await _send(stream, _granted(await self._answers[command.name](args)))
+        except (ControlError, trio.BrokenResourceError):
+            raise
+        except Exception as fault:  # the control boundary: a question must not end the tree
+            self._report(Name.CONTROL_FAILED, command=command.name, fault=repr(fault))
+            raise ControlError(f"{command.name} failed: {fault!r}", Code.SOFTWARE) from fault
 
     async def _stream(self, stream: trio.SocketStream, command: Command, args: Mapping[str, Any]) -> None:
-        async with contextlib.aclosing(self._streams[command.name](args)) as results:  # type: ignore[type-var]
+        async with contextlib.aclosing(self._streams[command.name](args)) as results:
             async for result in results:
-                await _send(stream, {"version": VERSION, "ok": True, "result": result})
+                await _send(stream, _granted(result))
 
 
 class _Requests:
@@ -184,6 +190,10 @@ def _parsed(line: bytes) -> tuple[Command, dict[str, Any]]:
     if command is None or command.local or not isinstance(args, dict):
         raise ControlError(f"unknown command {str(name)[:80]!r}")
     return command, args
+
+
+def _granted(result: object) -> dict[str, object]:
+    return {"version": VERSION, "ok": True, "result": result}
 
 
 def _refusal(fault: ControlError) -> dict[str, object]:

@@ -42,6 +42,7 @@ class Name(StrEnum):
     ORPHAN_REAPED = "orphan_reaped"
     CONTROL_CHANGE = "control_change"
     CONTROL_DENIED = "control_denied"
+    CONTROL_FAILED = "control_failed"
 
 
 _LEVELS = {"debug", "info", "warning", "error"}
@@ -60,6 +61,7 @@ LEVELS: Mapping[str, str] = {
     Name.ROOT_STALLED: "warning",
     Name.ORPHAN_REAPED: "warning",
     Name.CONTROL_DENIED: "warning",
+    Name.CONTROL_FAILED: "error",
 }
 
 

@@ -78,7 +78,8 @@ def _param(arg: Arg) -> click.Parameter:
     kind: Any = click.Choice(arg.choices) if arg.choices else arg.kind
     safe = f"{arg.name}_" if arg.name == "for" else arg.name  # click passes it as a Python name
     if not arg.option:
-        return click.Argument([safe], required=arg.required, default=arg.default, type=kind, metavar=arg.name.upper())
+        given = {} if arg.required else {"default": arg.default}
+        return click.Argument([safe], required=arg.required, type=kind, metavar=arg.name.upper(), **given)
     flags = [f"--{arg.name.replace('_', '-')}", safe, *(["-f"] if arg.name == "follow" else [])]
     if arg.kind is bool:
         return click.Option(flags, is_flag=True, default=arg.default, help=arg.help)

@@ -55,8 +55,8 @@ def children_table(children: Sequence[Reply]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
     for name in ("CHILD", "STATE"):
         table.add_column(name, no_wrap=True)
-    for name in ("PID", "UP", "RST", "CPU", "RSS"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name, width in (("PID", 5), ("UP", 3), ("RST", 3), ("CPU", 4), ("RSS", 5)):
+        table.add_column(name, justify="right", no_wrap=True, min_width=width)
     table.add_column("LOAD", no_wrap=True)
     table.add_column("LAST", no_wrap=True, overflow="ellipsis", ratio=1)
     for child in children:
@@ -84,8 +84,7 @@ def _child_cells(child: Reply) -> tuple[RenderableType, ...]:
 
 def _last(child: Reply) -> str:
     said = child["reason"] if child["state"] != "ready" or not child["healthy"] else ""
-    keys = f" {' '.join(child['keys'])}" if child["keys"] else ""
-    return said or child["last_event"].removeprefix("worker_") + keys
+    return said or " ".join(child["keys"]) or child["last_event"].removeprefix("worker_")
 
 
 def pools_table(pools: Sequence[Reply]) -> Table:
@@ -109,6 +108,27 @@ def pools_table(pools: Sequence[Reply]) -> Table:
             pool["strategy"].replace("_", " "),
         )
     return table
+
+
+def streams_table(children: Sequence[Reply]) -> Table:
+    """Show what each child reports of its streams: one line a stream, or one for the child."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("CHILD", "STREAM", "REPORTS"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    for child in children:
+        result = child.get("result", child.get("error"))
+        streams = result if isinstance(result, Mapping) else {"": result}
+        if not all(isinstance(each, Mapping) for each in streams.values()):
+            streams = {"": streams}
+        for name, figures in streams.items():
+            table.add_row(child["child"], name, _figures(figures))
+    return table
+
+
+def _figures(figures: object) -> str:
+    if not isinstance(figures, Mapping):
+        return str(figures)
+    return "  ".join(f"{name} {value}".strip() for name, value in figures.items())
 
 
 def tree(reply: Reply) -> Tree:
@@ -219,7 +239,7 @@ RENDERERS: Mapping[str, Callable[[Reply], RenderableType]] = {
     "stack": stacks,
     "log-level": names,
     "events": event,
-    "streams": details,
+    "streams": lambda reply: streams_table(reply["children"]),
     "breakers": details,
     "wait": headline,
     "shutdown": lambda _: Text("stopping"),

@@ -52,7 +52,7 @@ def frame(path: Path, sort: str, height: int) -> RenderableType:
     if status["pools"]:
         parts += [Text(), screen.pools_table(status["pools"])]
     if streams:
-        parts += [Text(), screen.details({"children": streams})]
+        parts += [Text(), screen.streams_table(streams)]
     room = max(3, min(_EVENTS, height - len(children) - len(status["pools"]) - 8))
     latest = [_one_line(screen.event(event)) for event in events[-room:]]
     keys = "sort: n c m r o   quit: q"

@@ -1,0 +1,148 @@
+"""The command line against a real daemon: what it prints, and its exit codes."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+import trio
+from click.testing import CliRunner, Result
+
+from supervisor.commands import COMMANDS
+from supervisor.ctl import group
+from supervisor.spec import Autoscale, PoolSpec
+from tests.integration.supervisor.grove import child
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "control.sock"
+
+
+@pytest.fixture
+async def ctl(grove, path):
+    """Call the command line in a thread, as the daemon runs in this one."""
+    pool = PoolSpec(name="p", template=child("t", beat_interval_s=0.2), size=2, maximum=4, keys=("k1", "k2"),
+                    autoscale=Autoscale())  # fmt: skip
+    await grove.plant(child("c", beat_interval_s=0.2), pools=(pool,), control=path)
+
+    async def call(*words: str) -> Result:
+        runner = CliRunner()
+        with trio.fail_after(20):
+            return await trio.to_thread.run_sync(lambda: runner.invoke(group(lambda: path), list(words)))
+
+    return call
+
+
+async def test_status_says_by_its_exit_code_whether_all_is_as_wanted(ctl, grove):
+    shown = await ctl("status")
+    assert (shown.exit_code, "3 of 3 ready" in shown.output) == (0, True)
+    assert all(name in shown.output for name in ("c", "p.0", "p.1", "ready", "consistent"))
+    grove.running.tree.apply("c", "kill", reason="drill")
+    shown = await ctl("status", "--json")
+    assert (shown.exit_code, json.loads(shown.output)["as_wanted"]) in ((3, False), (0, True))
+
+
+async def test_a_fatal_child_is_exit_3(grove, path):
+    await grove.plant(child(exits=78), control=path)
+    shown = await trio.to_thread.run_sync(lambda: CliRunner().invoke(group(lambda: path), ["status"]))
+    assert shown.exit_code == 3
+    assert "fatal" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("tree",), "order 0"),
+        (("inspect", "c"), "limits.ready_timeout_s"),
+        (("restart", "c"), "c"),
+        (("restart", "p", "--rolling"), "p.0 p.1"),
+        (("stop", "c"), "c"),
+        (("start", "c"), "c"),
+        (("drain", "p"), "p.0 p.1"),
+        (("scale", "p", "3"), "size 3"),
+        (("autoscale", "explain"), "p  2 members"),
+        (("autoscale", "explain", "p"), "p  2 members"),
+        (("reset-failed",), "c p.0 p.1"),
+        (("stack", "c"), "most recent call first"),
+        (("log-level", "c", "debug"), "c"),
+        (("events",), "tree_ready"),
+        (("streams",), "lag"),
+        (("breakers",), "open"),
+        (("wait", "--for", "ready", "--timeout", "5"), "3 of 3 ready"),
+        (("version",), "supervisor"),
+        (("shutdown",), "stopping"),
+    ],
+)
+async def test_every_command_speaks_to_people_and_to_machines(ctl, words, expected):
+    shown = await ctl(*words)
+    assert (shown.exit_code, expected in shown.output) == (0, True), shown.output
+    if words != ("shutdown",):
+        as_json = await ctl(*words, "--json")
+        assert as_json.exit_code == 0, as_json.output
+        assert all(isinstance(json.loads(line), dict) for line in as_json.output.splitlines())
+
+
+def test_every_declared_command_is_mounted_with_its_summary():
+    mounted = group(lambda: None).commands
+    for command in COMMANDS:
+        first, _, second = command.name.partition(" ")
+        found = mounted[first] if not second else mounted[first].commands[second]
+        assert found.help == command.summary
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (("inspect", "nobody"), 2, "there is no 'nobody'; there are: c, p.0, p.1, p"),
+        (("inspect",), 2, "Missing argument 'CHILD'"),
+        (("scale", "p", "many"), 2, "'many' is not a valid integer"),
+        (("scale", "p", "9"), 2, "pool p has 1 to 4 members, not 9"),
+        (("sing",), 2, "No such command 'sing'"),
+        (("reload",), 2, "this program cannot reload"),
+        (("wait", "--for", "stopped", "--timeout", "0.1"), 75, "not within 0.1 s"),
+    ],
+)
+async def test_what_cannot_be_is_said_in_one_line(ctl, words, code, complaint):
+    shown = await ctl(*words)
+    assert (shown.exit_code, complaint in shown.output) == (code, True), shown.output
+    assert "Traceback" not in shown.output
+
+
+def test_nobody_there_is_exit_4(tmp_path):
+    shown = CliRunner().invoke(group(lambda: tmp_path / "absent"), ["--state", str(tmp_path), "status"])
+    assert shown.exit_code == 4
+    assert f"no daemon answers on {tmp_path}/control.sock" in shown.output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(shell):
+    shown = CliRunner().invoke(group(lambda: None), ["completion", shell])
+    assert shown.exit_code == 0
+    assert "COMPLETE" in shown.output
+
+
+TOP = """
+import sys
+from pathlib import Path
+from supervisor.ctl import group
+group(lambda: Path(sys.argv.pop()))(["top"])
+"""
+
+
+async def test_top_draws_in_80_columns_and_quits_on_q(ctl, grove, path):
+    grove.running.tree.report("noticed", "c", what="x" * 200)
+    ours, theirs = pty.openpty()
+    env = os.environ | {"COLUMNS": "80", "LINES": "24", "TERM": "xterm-256color"}
+    popen = subprocess.Popen([sys.executable, "-c", TOP, str(path)], stdin=theirs, stdout=theirs, env=env)  # noqa: ASYNC220 -- a terminal program
+    os.close(theirs)
+    drawn = b""
+    async with trio.lowlevel.FdStream(ours) as screen:
+        with trio.fail_after(10):
+            while b"quit: q" not in drawn:
+                drawn += await screen.receive_some(65536)
+            await screen.send_all(b"q")
+            assert await trio.to_thread.run_sync(popen.wait) == 0
+    assert all(word in drawn for word in (b"3 of 3 ready", b"p.1", b"SATURATION", b"noticed"))
