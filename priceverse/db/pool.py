@@ -31,7 +31,7 @@ _LOOK_S = 0.05
 _SPARE_S = 0.5
 _GIVE_UP_CONNECTING_S = 1.0
 
-logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # our callers get what it would say, as exceptions
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # our callers get what it would say, as exceptions
 
 
 class Database:

@@ -17,7 +17,9 @@ from priceverse.model.price import Method
 
 _INSERT = """
     INSERT INTO price_history (pair, price, "timestamp", method, sources, volume)
-    VALUES (%s::pair_symbol, %s, %s, %s::aggregation_method, %s, %s)
+    SELECT * FROM unnest(
+        %s::pair_symbol[], %s::numeric[], %s::timestamptz[], %s::aggregation_method[], %s::jsonb[], %s::numeric[]
+    )
     ON CONFLICT (pair, "timestamp") DO NOTHING
 """
 _ADVANCE = """
@@ -27,7 +29,7 @@ _ADVANCE = """
         SET stream_id = excluded.stream_id, epoch = excluded.epoch, updated_at = excluded.updated_at
         WHERE mine.epoch <= excluded.epoch
 """
-_ENSURE = "SELECT ensure_price_history_partitions(%s, 1)"
+_ENSURE = "SELECT ensure_price_history_partitions(day, 1) FROM unnest(%s::date[]) AS day"
 _LATEST = """
     SELECT pair::text, price, "timestamp", method::text, sources, volume FROM price_history
     WHERE pair = %s::pair_symbol ORDER BY "timestamp" DESC LIMIT 1
@@ -69,28 +71,33 @@ async def insert(db: Database, prices: Sequence[HistoryRow], checkpoints: Iterab
 
     Days without a partition get one. Raises DatabaseUnavailable, Fenced.
     """
-    advanced = tuple(checkpoints)
+    advanced = sorted(checkpoints, key=lambda each: each.pair)  # one order of locks: no deadlock between owners
     try:
         await db.run(lambda connection: _insert(connection, prices, advanced))
     except psycopg.errors.CheckViolation as error:
         if error.diag.constraint_name is not None:
             raise  # a CHECK of ours; a missing partition has no name
         days = sorted({to_datetime(row.timestamp_ms).date() for row in prices})
-        await db.run(lambda connection: connection.cursor().executemany(_ENSURE, [(day,) for day in days]))
+        await db.run(lambda connection: connection.execute(_ENSURE, (days,)))
         await db.run(lambda connection: _insert(connection, prices, advanced))
 
 
 def _insert(connection: psycopg.Connection, prices: Sequence[HistoryRow], advanced: Sequence[Checkpoint]) -> None:
-    cursor = connection.cursor()
     for each in advanced:
-        if cursor.execute(_ADVANCE, (each.pair, each.stream_id, each.epoch)).rowcount == 0:
+        if connection.execute(_ADVANCE, (each.pair, each.stream_id, each.epoch)).rowcount == 0:
             raise Fenced(f"{each.pair}: epoch {each.epoch} is over")
-    cursor.executemany(
-        _INSERT,
-        [
-            (row.pair, row.price, to_datetime(row.timestamp_ms), row.method.value, Jsonb(row.sources), row.volume)
-            for row in prices
-        ],
+    if prices:
+        connection.execute(_INSERT, _columns(prices))
+
+
+def _columns(prices: Sequence[HistoryRow]) -> tuple[list[object], ...]:
+    return (
+        [row.pair for row in prices],
+        [row.price for row in prices],
+        [to_datetime(row.timestamp_ms) for row in prices],
+        [row.method.value for row in prices],
+        [Jsonb(row.sources) for row in prices],
+        [row.volume for row in prices],
     )
 
 

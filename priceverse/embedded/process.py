@@ -6,6 +6,7 @@ the *thread* that started it ends (PR_SET_PDEATHSIG), hence the main thread.
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -23,6 +24,9 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _MAX_LOG_BYTES = 8 << 20
+_STAMP = re.compile(r"^(\d+:\w \d+ \w+ \d{4} [\d:.]+ \S |[\d-]+ [\d:.]+ \w+ \[\d+\] )")
+"""What Redis and PostgreSQL put before every line: process and time."""
+
 _POLL_S = 0.02
 
 
@@ -84,7 +88,8 @@ class ServerProcess:
     def last_words(self) -> str:
         """Return the last line that the server wrote, for an error message."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines() if self._log.exists() else []
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")[:300]
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        return _STAMP.sub("", last)[:300]
 
     def _open_log(self) -> BinaryIO:
         self._log.parent.mkdir(mode=0o700, exist_ok=True)

@@ -4,6 +4,7 @@ Everything it is told stands in one file that only its owner can read, so the pa
 """
 
 import contextlib
+import re
 import signal
 import socket
 from collections.abc import Mapping
@@ -11,11 +12,13 @@ from pathlib import Path
 
 from priceverse.embedded import address, find
 from priceverse.embedded.account import Account
+from priceverse.embedded.errors import ServerFailed
 from priceverse.embedded.process import ServerProcess
 
 _READY_S = 30.0
 _STOP_S = 10.0
 _PROBE_S = 1.0
+_ITS_FILES = re.compile("AOF|append only file|RDB")
 _SETTINGS = {
     "appendonly": "yes",
     "appendfsync": "everysec",
@@ -78,7 +81,15 @@ class RedisServer:
 
     def wait_ready(self) -> None:
         """Wait until it answers a PING, its data loaded."""
-        self._process.wait_until(self._answers, _READY_S)
+        try:
+            self._process.wait_until(self._answers, _READY_S)
+        except ServerFailed:
+            if self.pid is not None or not _ITS_FILES.search(self._process.last_words()):
+                raise
+            raise ServerFailed(
+                f"{find.redis()} cannot read {self._home}, which a newer Redis or Valkey wrote or something damaged: "
+                "remove it (it holds the last hour's trades, no history) or choose another state directory"
+            ) from None
 
     def stop(self) -> None:
         """Let it write what it has and end; kill it when that takes too long."""

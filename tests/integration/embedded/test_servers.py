@@ -189,6 +189,16 @@ def test_redis_survives_a_torn_end_of_its_file(tmp_path: Path, redis: RedisServe
     assert got(redis) == b"whole"
 
 
+def test_data_that_redis_cannot_read_is_one_clear_line(tmp_path: Path, redis: RedisServer) -> None:
+    redis.start()
+    redis.stop()
+    base = next((tmp_path / "redis/appendonlydir").glob("*.base.rdb"))
+    base.write_bytes(base.read_bytes().replace(b"REDIS00", b"REDIS99").replace(b"VALKEY0", b"VALKEY9"))
+    with pytest.raises(ServerFailed, match=r"cannot read .*redis, which a newer .*remove it") as caught:
+        redis.start()
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.usefixtures("programs")
 def test_postgres_brings_everything_back(postgres: PostgresServer) -> None:
     postgres.start()
@@ -250,7 +260,7 @@ def test_a_server_of_the_data_directorys_version_is_preferred(
 
 def test_a_server_that_cannot_start_says_why(postgres: PostgresServer) -> None:
     postgres._options["shared_buffers"] = "nonsense"
-    with pytest.raises(ServerFailed, match=r"PostgreSQL does not start: .*shared_buffers"):
+    with pytest.raises(ServerFailed, match=r"PostgreSQL does not start: FATAL: .*shared_buffers"):
         postgres.start()
 
 
