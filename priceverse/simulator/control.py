@@ -7,7 +7,10 @@
 `probability`, `skew_ms`, `delay_ms`, `factor` and `peg` go with the faults that need them.
 """
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from priceverse.model.exchange import Exchange
 from priceverse.simulator.faults import Fault, Faults, Kind
@@ -15,18 +18,20 @@ from priceverse.simulator.hub import Hub
 from priceverse.simulator.match import NS_PER_S
 from priceverse.simulator.venues.protocol import Request, Response, reply
 
+DECADE_MS = 315_360_000_000
+
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a POST. A drop of no duration cuts once."""
 
     fault: Kind
     exchange: Exchange | None = None
-    for_s: float = 0.0
-    probability: float = 0.1
-    skew_ms: int = 0
-    delay_ms: int = 0
-    factor: float = 10.0
-    peg: float = 0.95
+    for_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    probability: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    skew_ms: Annotated[int, Meta(ge=-DECADE_MS, le=DECADE_MS)] = 0
+    delay_ms: Annotated[int, Meta(ge=0, le=600_000)] = 0
+    factor: Annotated[float, Meta(gt=0, le=1e6)] = 10.0
+    peg: Annotated[float, Meta(gt=0, le=100)] = 0.95
 
 
 def control(request: Request, hub: Hub, now_ns: int) -> Response:

@@ -89,7 +89,8 @@ class Hub:
 
     def _note(self, connection: Connection) -> None:
         if connection.session.subscribed:
-            self._told[connection.exchange] |= connection.session.subscribed
+            history = self.venues[connection.exchange].history
+            self._told[connection.exchange].update(each for each in connection.session.subscribed if each in history)
             self._wanted[connection.exchange].set()
 
     def _relay(self, exchange: Exchange, frames: Sequence[Frame], now_ns: int) -> None:

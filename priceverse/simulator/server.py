@@ -5,7 +5,7 @@ one write. The rule: whatever a client does ends its connection only.
 """
 
 from collections.abc import Callable
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import h11
 import trio
@@ -129,11 +129,11 @@ async def _send(stream: trio.SocketStream, http: h11.Connection, response: Respo
 
 
 def _request(head: h11.Request, body: bytes) -> Request:
-    target = urlsplit(head.target.decode("ascii"))
+    path, _, query = head.target.decode("ascii").partition("?")
     return Request(
         method=head.method.decode("ascii"),
-        path=unquote(target.path),
-        query=dict(parse_qsl(target.query, keep_blank_values=True)),
+        path=unquote(path),
+        query=dict(parse_qsl(query, keep_blank_values=True)),
         headers={name.decode("ascii"): value.decode("latin-1") for name, value in head.headers},
         body=body,
     )

@@ -31,6 +31,7 @@ from priceverse.simulator.venues.protocol import (
 PING_EVERY_NS = 20 * NS_PER_S
 PONG_WITHIN_NS = 60 * NS_PER_S
 MESSAGES_PER_S = 5
+MOST_STREAMS = 1024
 TRADE = "@trade"
 
 
@@ -91,20 +92,9 @@ class BinanceSession(Quiet):
         message = parsed(text)
         if message is None:
             return ['{"code":3,"msg":"Invalid JSON: expected value at line 1 column 1"}']
-        params, number_ = strings(message.get("params")), _json(message.get("id"))
-        match message.get("method"):
-            case "SUBSCRIBE":
-                self._streams.update(dict.fromkeys(params))
-            case "UNSUBSCRIBE":
-                self._streams = {each: None for each in self._streams if each not in params}
-            case "LIST_SUBSCRIPTIONS":
-                return [f'{{"result":{_json(list(self._streams))},"id":{number_}}}']
-            case None:
-                return [f'{{"code":2,"msg":"Invalid request: missing field `method` at line 1 column {len(text)}"}}']
-            case other:
-                return [f'{{"code":2,"msg":{_json(f"Invalid request: unknown variant {other}")},"id":{number_}}}']
-        self._listen()
-        return [f'{{"result":null,"id":{number_}}}']
+        if message.get("method") is None:
+            return [f'{{"code":2,"msg":"Invalid request: missing field `method` at line 1 column {len(text)}"}}']
+        return [self._obey(message["method"], strings(message.get("params")), _json(message.get("id")))]
 
     def pong(self, now_ns: int) -> None:
         self._ponged_ns = now_ns
@@ -125,6 +115,21 @@ class BinanceSession(Quiet):
         if wrapped and not self._combined:
             return frame.text.partition('"data":')[2].removesuffix("}")
         return frame.text
+
+    def _obey(self, method: object, params: Sequence[str], message_id: str) -> str:
+        match method:
+            case "SUBSCRIBE" if len(self._streams) + len(params) > MOST_STREAMS:
+                return f'{{"code":2,"msg":"Invalid request: too many streams","id":{message_id}}}'
+            case "SUBSCRIBE":
+                self._streams.update(dict.fromkeys(params))
+            case "UNSUBSCRIBE":
+                self._streams = {each: None for each in self._streams if each not in params}
+            case "LIST_SUBSCRIPTIONS":
+                return f'{{"result":{_json(list(self._streams))},"id":{message_id}}}'
+            case other:
+                return f'{{"code":2,"msg":{_json(f"Invalid request: unknown variant {other}")},"id":{message_id}}}'
+        self._listen()
+        return f'{{"result":null,"id":{message_id}}}'
 
     def _listen(self) -> None:
         self.subscribed = {each.removesuffix(TRADE).upper() for each in self._streams if each.endswith(TRADE)}

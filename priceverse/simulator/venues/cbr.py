@@ -14,6 +14,7 @@ from priceverse.simulator.venues.protocol import Request, Response
 MOSCOW = timezone(timedelta(hours=3))
 PUBLISHED_HOUR = 16
 RATE_WEEKDAYS = range(1, 6)  # Tuesday to Saturday
+FIRST_DATE = date(1992, 7, 1)
 SWING = 0.004
 CONTENT_TYPE = "application/xml; charset=windows-1251"
 BAD_REQUEST = b'<?xml version="1.0" encoding="utf-8" ?><ValCurs>Error in parameters</ValCurs>'
@@ -45,6 +46,8 @@ def respond(request: Request, now_ns: int) -> Response:
     try:
         day = newest if asked is None else datetime.strptime(asked, "%d/%m/%Y").replace(tzinfo=MOSCOW).date()
     except ValueError:
+        day = date.min
+    if day < FIRST_DATE:
         return Response(200, BAD_REQUEST, "application/xml; charset=utf-8")
     return Response(200, document(min(day, newest)), CONTENT_TYPE)
 

@@ -19,6 +19,7 @@ from priceverse.simulator.venues.protocol import (
     Request,
     Response,
     Session,
+    is_number,
     number,
     parsed,
     reply,
@@ -29,6 +30,7 @@ from priceverse.simulator.venues.protocol import (
 HEARTBEAT_NS = NS_PER_S
 SNAPSHOT = 50
 PAGE = 1000
+SECONDS_DIGITS = 13
 REST_BASES = {"BTC": "XBT", "DOGE": "XDG"}
 LEGACY = {"XBT", "ETH", "XMR", "LTC"}
 """Bases that the older API prefixes with X, and their quote USD with Z."""
@@ -64,7 +66,7 @@ class Kraken:
         since, limit = request.query.get("since", ""), number(request, "count", PAGE, PAGE)
         rows = (
             self.history.after_time(symbol, _ns(since), limit)
-            if since.replace(".", "", 1).isdecimal()
+            if is_number(since.partition(".")[0]) and is_number(since.partition(".")[2] or "0")
             else self.history.last(symbol, limit)
         )
         last = str(rows[-1].time_ns) if rows else since or "0"
@@ -174,4 +176,4 @@ def _aliases(symbol: str) -> tuple[str, ...]:
 def _ns(since: str) -> int:
     """Read `since`: seconds, with decimals or not, or ns where it is as long as that."""
     seconds, _, decimals = since.partition(".")
-    return int(seconds) if len(seconds) > 13 else int(seconds) * NS_PER_S + int(decimals[:9].ljust(9, "0"))
+    return int(seconds) if len(seconds) > SECONDS_DIGITS else int(seconds) * NS_PER_S + int(decimals[:9].ljust(9, "0"))

@@ -98,7 +98,7 @@ class OkxSession(Quiet):
     def _argument(self, message: dict[str, object], arg: dict[str, object]) -> list[str]:
         echo = {"id": message["id"]} if isinstance(message.get("id"), str) else {}
         channel, symbol = arg.get("channel"), arg.get("instId")
-        if channel != "trades" or symbol not in self._history or not isinstance(symbol, str):
+        if channel != "trades" or not isinstance(symbol, str) or symbol not in self._history:
             what = f"Wrong URL or channel:{channel},instId:{symbol} doesn't exist."
             advice = "Please use the correct URL, channel and parameters referring to API document."
             return [_json(**echo, event="error", msg=f"{what} {advice}", code="60018", connId=self._id)]

@@ -165,10 +165,18 @@ def parsed(text: str) -> dict[str, object] | None:
     return document if isinstance(document, dict) else None
 
 
+LONGEST_NUMBER = 19
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a whole number of a sane length."""
+    return text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
+
+
 def number(request: Request, key: str, default: int, most: int) -> int:
     """Return a query parameter as a number between 1 and `most`; nonsense counts as `default`."""
     text = request.query.get(key, "")
-    return min(max(int(text), 1), most) if text.isdecimal() else default
+    return min(max(int(text), 1), most) if is_number(text) else default
 
 
 def strings(value: object) -> list[str]:
@@ -179,7 +187,7 @@ def strings(value: object) -> list[str]:
 def cursor(request: Request, key: str) -> int | None:
     """Return a trade id of the query, None where there is none."""
     text = request.query.get(key, "")
-    return int(text) if text.isdecimal() else None
+    return int(text) if is_number(text) else None
 
 
 def symbols(rows: Iterable[Match]) -> frozenset[str]:

@@ -82,7 +82,7 @@ async def test_slow_delays_everything(market):
 
 
 async def test_a_depeg_reaches_the_tape(start):
-    market = await start(speed=200.0)
+    market = await start(speed=50.0)
     await market.fault(fault="depeg", for_s=30, peg=0.8)
     async with market.connect("/kraken") as client:
         await client.say({"method": "subscribe", "params": {"channel": "trade", "symbol": ["USDT/USD"]}})
