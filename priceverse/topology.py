@@ -37,7 +37,7 @@ def _child(settings: Settings, role: str, *, order: int, name: str = "", **extra
     return ChildSpec(
         name=name or role,
         role=role,
-        argv=(sys.executable, "-m", f"priceverse.{role}"),
+        argv=(sys.executable, "-m", f"priceverse.{role}", name or role),  # the name is for whoever reads `ps`
         env=LEAN,
         settings={"settings": settings.for_child(), **extra.pop("settings_extra", {})},
         order=order,
