@@ -16,38 +16,34 @@ from priceverse.simulator.routes import respond, upgrade
 from priceverse.simulator.venues.protocol import Close, Ping, Request, Response
 
 NOW_NS = 1_790_446_152_678_901_234
-WORDS = st.sampled_from(
-    [
-        "method",
-        "op",
-        "type",
-        "params",
-        "args",
-        "id",
-        "req_id",
-        "channel",
-        "channels",
-        "symbol",
-        "instId",
-        "topic",
-        "product_ids",
-        "response",
-        "name",
-        "subscribe",
-        "SUBSCRIBE",
-        "unsubscribe",
-        "ping",
-        "trade",
-        "trades",
-        "matches",
-        "BTC/USD",
-        "BTC-USD",
-        "BTC-USDT",
-        "publicTrade.BTCUSDT",
-        "/market/match:BTC-USDT",
-        "btcusdt@trade",
-    ]
-)
+ENVELOPE = [
+    "method",
+    "op",
+    "type",
+    "params",
+    "args",
+    "id",
+    "req_id",
+    "channel",
+    "channels",
+    "symbol",
+    "instId",
+    "topic",
+]
+ORDERS = [
+    "product_ids",
+    "response",
+    "name",
+    "subscribe",
+    "SUBSCRIBE",
+    "unsubscribe",
+    "ping",
+    "trade",
+    "trades",
+    "matches",
+]
+NAMES = ["BTC/USD", "BTC-USD", "BTC-USDT", "publicTrade.BTCUSDT", "/market/match:BTC-USDT", "btcusdt@trade"]
+WORDS = st.sampled_from([*ENVELOPE, *ORDERS, *NAMES])
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | WORDS
 DOCUMENTS = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=6), max_leaves=12
