@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,6 +71,7 @@ async def run(
     when every child has settled, with the bound addresses of the listeners; `on_beat` with a child's name, the pid of
     its process and each beat. Raises SupervisorError if it cannot start.
     """
+    assert threading.current_thread() is threading.main_thread(), "PR_SET_PDEATHSIG follows the spawning thread"
     hooks = _Hooks(on_event, on_ready, on_beat, on_exit, reload, program)
     with contextlib.ExitStack() as stack:
         ground = _ground(tree, stack)

@@ -16,12 +16,14 @@ from typing import Any
 import trio
 
 from supervisor import machine, order, process, wire
+from supervisor.asks import Asks
 from supervisor.errors import Code, ControlError, WireError
 from supervisor.events import Event, Name
 from supervisor.exits import Decision, Exit, OnExit
 from supervisor.machine import Input, Kind, Life, Rules, State
 from supervisor.process import Process
 from supervisor.spec import ChildSpec, TreeSpec
+from supervisor.wire import JSON
 
 TICK_S = 0.5
 STALL_S = 1.0
@@ -91,8 +93,7 @@ class Tree:
         self._indices = count()
         self._wake = trio.Event()
         self._wake_at = float("inf")
-        self._ask_ids = count(1)
-        self._asks: dict[int, tuple[Slot, _Answer]] = {}
+        self.asks = Asks()
 
     # --- children
 
@@ -125,6 +126,12 @@ class Tree:
         for name in list(self.slots):
             self.apply(name, Kind.UNWANT, reason="quick stop")
             self.apply(name, Kind.KILL, reason="quick stop")
+
+    async def ask(self, slot: Slot, method: str, params: Mapping[str, Any] | None = None, *, timeout_s: float) -> JSON:
+        """Call a method of a child; raises ControlError if it has none, errs, dies or takes too long."""
+        if slot.process is None or method not in slot.methods:
+            raise ControlError(f"{slot.spec.name} does not answer {method}", code=3)
+        return await self.asks.ask(slot.spec.name, slot.process.tell, method, params or {}, timeout_s)
 
     def report(self, name: str, child: str = "", **data: object) -> None:
         if child in self.slots:
@@ -275,7 +282,7 @@ class Tree:
         uptime_s = round(now - slot.spawned_at, 3)
         self.report(Name.WORKER_EXITED, slot.spec.name, **data, end=str(end), expected=is_asked, uptime_s=uptime_s,
                     reason=life.fault or life.reason)  # fmt: skip
-        self._fail_asks(slot)
+        self.asks.fail(slot.spec.name)
         decision = Decision.RECYCLE if is_asked else self._on_exit(slot.spec, end)
         self.apply(slot.spec.name, Kind.EXIT, end=end, decision=decision)
         if not is_asked:
@@ -314,7 +321,7 @@ class Tree:
             case wire.Said():
                 self.report(said.event, name, **{key: value for key, value in said.data.items() if key != "child"})
             case wire.Reply():
-                self._note_reply(slot, said)
+                self.asks.answer(slot.spec.name, said)
             case _:
                 pass
         for watcher in self.on_heard:
@@ -334,38 +341,6 @@ class Tree:
             slot.progress_at = now
         slot.beat, slot.beat_at = beat, now
         self.apply(slot.spec.name, Kind.BEAT)
-
-    # --- asking
-
-    async def ask(self, slot: Slot, method: str, params: Mapping[str, Any] | None = None, *, timeout_s: float) -> Any:  # noqa: ANN401 -- JSON
-        """Call a method of a child; raises ControlError if it has none, errs, dies or takes too long."""
-        child = slot.process
-        if child is None or method not in slot.methods:
-            raise ControlError(f"{slot.spec.name} does not answer {method}", code=3)
-        answer, ask_id = _Answer(), next(self._ask_ids)
-        self._asks[ask_id] = slot, answer
-        try:
-            if not child.tell({"t": "ask", "id": ask_id, "method": method, "params": dict(params or {})}):
-                raise ControlError(f"{slot.spec.name} has stopped reading", code=3)
-            with trio.move_on_after(timeout_s):
-                await answer.given.wait()
-        finally:
-            del self._asks[ask_id]
-        if answer.reply is None:
-            raise ControlError(f"{slot.spec.name} did not answer {method} within {timeout_s:g} s", code=75)
-        if answer.reply.error:
-            raise ControlError(f"{slot.spec.name}: {answer.reply.error}", code=3)
-        return answer.reply.result
-
-    def _note_reply(self, slot: Slot, reply: wire.Reply) -> None:
-        asked = self._asks.get(reply.id)
-        if asked is not None and asked[0] is slot:
-            asked[1].give(reply)
-
-    def _fail_asks(self, slot: Slot) -> None:
-        for asked, answer in list(self._asks.values()):
-            if asked is slot:
-                answer.give(wire.Reply(0, None, "it exited"))
 
     # --- time
 
@@ -394,16 +369,6 @@ class Tree:
         due = [slot for slot in self.slots.values() if slot.life.deadline is not None and slot.life.deadline <= now]
         for slot in due:
             self.apply(slot.spec.name, Kind.DEADLINE)
-
-
-class _Answer:
-    def __init__(self) -> None:
-        self.given = trio.Event()
-        self.reply: wire.Reply | None = None
-
-    def give(self, reply: wire.Reply) -> None:
-        self.reply = reply
-        self.given.set()
 
 
 _ASKED = {State.DRAINING, State.STOPPING, State.KILLING, State.ABORTING}

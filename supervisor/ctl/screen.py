@@ -110,8 +110,8 @@ def pools_table(pools: Sequence[Reply]) -> Table:
     return table
 
 
-def streams_table(children: Sequence[Reply]) -> Table:
-    """Show what each child reports of its streams: one line a stream, or one for the child."""
+def streams_table(children: Sequence[Reply], rows: int = 1000) -> Table:
+    """Show what each child reports of its streams: one line a stream, or one for the child; at most `rows`."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("CHILD", "STREAM", "REPORTS"):
         table.add_column(name, no_wrap=True, overflow="ellipsis")
@@ -120,7 +120,7 @@ def streams_table(children: Sequence[Reply]) -> Table:
         streams = result if isinstance(result, Mapping) else {"": result}
         if not all(isinstance(each, Mapping) for each in streams.values()):
             streams = {"": streams}
-        for name, figures in streams.items():
+        for name, figures in list(streams.items())[: max(0, rows - table.row_count)]:
             table.add_row(child["child"], name, _figures(figures))
     return table
 

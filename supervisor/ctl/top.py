@@ -20,7 +20,8 @@ from rich.text import Text
 from supervisor.ctl import screen
 from supervisor.ctl.client import Client, Refused
 
-_EVENTS = 8
+_HINT = "sort n c m r o · quit q"
+_EVENTS_MIN, _EVENTS_MAX = 3, 8
 _SORTS = {"n": "name", "c": "cpu", "m": "rss_bytes", "r": "restarts"}
 
 
@@ -48,15 +49,18 @@ def frame(path: Path, sort: str, height: int) -> RenderableType:
     children = status["children"]
     if sort:
         children = sorted(children, key=lambda child: child[sort], reverse=sort != "name")
-    parts: list[RenderableType] = [screen.headline(status), Text(), screen.children_table(children)]
+    parts: list[RenderableType] = [_one_line(screen.headline(status)), Text(), screen.children_table(children)]
+    left = height - len(children) - 3
     if status["pools"]:
         parts += [Text(), screen.pools_table(status["pools"])]
-    if streams:
-        parts += [Text(), screen.streams_table(streams)]
-    room = max(3, min(_EVENTS, height - len(children) - len(status["pools"]) - 8))
+        left -= len(status["pools"]) + 2
+    room = max(_EVENTS_MIN, min(_EVENTS_MAX, left - 3))
+    shown = screen.streams_table(streams, rows=left - room - 5)
+    if shown.row_count:
+        parts += [Text(), shown]
     latest = [_one_line(screen.event(event)) for event in events[-room:]]
-    keys = "sort: n c m r o   quit: q"
-    return Group(*parts, Text(), Panel(Group(*latest), title="events", title_align="left", subtitle=keys, style="dim"))
+    panel = Panel(Group(*latest), title="events", title_align="left", subtitle=_HINT, style="dim")
+    return Group(*parts, Text(), panel)
 
 
 def _events(client: Client) -> Iterator[Any]:

@@ -141,7 +141,7 @@ async def test_top_draws_in_80_columns_and_quits_on_q(ctl, grove, path):
     drawn = b""
     async with trio.lowlevel.FdStream(ours) as screen:
         with trio.fail_after(10):
-            while b"quit: q" not in drawn:
+            while b"quit q" not in drawn:
                 drawn += await screen.receive_some(65536)
             await screen.send_all(b"q")
             assert await trio.to_thread.run_sync(popen.wait) == 0

@@ -23,7 +23,7 @@ def test_the_table_of_commands_is_the_declared_one():
 
 async def test_the_example_runs(tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len([line for line in example.splitlines() if line.strip()]) <= 21
+    assert len([line for line in example.splitlines() if line.strip()]) == 20
     script = tmp_path / "daemon.py"
     script.write_text(example.replace("port=8000", "port=0"))
     popen = subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, stdout=subprocess.PIPE)  # noqa: ASYNC220 -- the root under test
@@ -35,7 +35,7 @@ async def test_the_example_runs(tmp_path):
             with Client(tmp_path / "state/control.sock") as client:
                 host, port = client.call("status")["listeners"]["web"]
             async with await trio.open_tcp_stream(host, port) as stream:
-                assert (await stream.receive_some(100)).startswith(b"hello from greeter")
+                assert (await stream.receive_some(100)).startswith(b"hello from web.")
     finally:
         popen.terminate()
         popen.communicate(timeout=20)
