@@ -59,7 +59,7 @@ class Hub:
             self._relay(exchange, venue.frames(rows), now_ns)
 
     def replayed(self, exchange: Exchange, frame: Frame, rows: Sequence[Match], now_ns: int) -> None:
-        """Let a captured frame happen, if anybody ever subscribed to its symbols."""
+        """Let a captured frame happen, if its symbols are default ones or somebody ever subscribed to them."""
         if not frame.symbols.isdisjoint(self._told[exchange]):
             self._remember(exchange, rows, rows, now_ns)
             self._relay(exchange, (frame,), now_ns)

@@ -2,6 +2,8 @@
 
 import trio
 
+NO_KEY = b"GET /kraken HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
 
 async def streamed(market, path, subscribe, rows_of, count):
     """Return the first rows that a venue streams."""
@@ -97,7 +99,7 @@ async def test_one_connection_serves_many_requests_and_unknown_paths(market):
 
 
 async def test_a_request_that_is_none_is_refused_and_harms_nobody(market):
-    for rubbish in (b"GET\r\n\r\n", b"\x16\x03\x01" * 100, b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"):
+    for rubbish in (b"GET\r\n\r\n", b"\x16\x03\x01" * 100, b"GET / HTTP/1.1\r\n\r\n", NO_KEY):
         stream = await trio.open_tcp_stream("127.0.0.1", market.port)
         async with stream:
             await stream.send_all(rubbish)
