@@ -18,8 +18,8 @@ class Followed:
 
     def take(self, entries: Entries) -> int:
         """Feed what was read next; return how many trades."""
-        for entry_id, received in entries.trades:
-            self.pricer.feed(entry_id, received.trade, received.received_ms)
+        for entry in entries.trades:
+            self.pricer.feed(entry)
         self.pricer.reach(entries.complete_ms)
         self.cursor = max(self.cursor, entries.last or self.cursor)
         self.unreadable += entries.unreadable

@@ -3,14 +3,18 @@
 The rule: an entry carries exactly the digits received. What somebody else wrote into our stream raises ValueError.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
-from priceverse.model.decimals import positive
-from priceverse.model.exchange import Side
+from priceverse.model.decimals import LARGEST, SMALLEST
 from priceverse.model.trade import Trade
+from priceverse.pricing.entry import Entry
 
-SIDES = {side.value: side for side in Side}
+NAMES = (b"exchange", b"price", b"volume", b"timestamp", b"trade_id", b"side", b"received")
+MAX_CHARS = 100
+LEAST, BEYOND = Decimal(10) ** SMALLEST, Decimal(10) ** (LARGEST + 1)
 
 
 class StreamId(NamedTuple):
@@ -47,7 +51,7 @@ class Received:
 
 
 def encode(received: Received) -> tuple[str | int, ...]:
-    """Return the fields of an entry, name by value. The pair is the stream's; the venue's symbol is not kept."""
+    """Return the fields of an entry, names and values by turns. The stream tells the pair; the symbol is not kept."""
     trade = received.trade
     return (
         *("exchange", trade.exchange),
@@ -60,21 +64,29 @@ def encode(received: Received) -> tuple[str | int, ...]:
     )
 
 
-def decode(pair: str, fields: list[bytes]) -> Received:
-    """Read what `encode` wrote. Raises ValueError."""
-    text = [field.decode() for field in fields]
-    value = dict(zip(text[::2], text[1::2], strict=True))
+def decode(identifier: bytes, fields: Sequence[bytes]) -> Entry:
+    """Read an entry as Redis sends it. Raises ValueError."""
+    if tuple(fields[::2]) != NAMES:
+        raise ValueError("not the fields of a trade")
+    exchange, price, volume, timestamp, trade_id, _, received = fields[1::2]
+    ms, _, sequence = identifier.partition(b"-")
+    return Entry(
+        (int(ms), int(sequence)),
+        exchange.decode(),
+        trade_id.decode(),
+        _number(price),
+        _number(volume),
+        int(timestamp),
+        int(received),
+    )
+
+
+def _number(spelt: bytes) -> Decimal:
+    """Read a number that was admitted when it was written: here only what could spoil a sum is refused."""
     try:
-        trade = Trade(
-            exchange=value["exchange"],
-            symbol="",
-            pair=pair,
-            price=positive(value["price"]),
-            volume=positive(value["volume"]),
-            timestamp_ms=int(value["timestamp"]),
-            trade_id=value["trade_id"],
-            side=SIDES[value["side"]],
-        )
-        return Received(trade, int(value["received"]))
-    except KeyError as missing:
-        raise ValueError(f"no field or value {missing}") from None
+        number = Decimal(spelt.decode())
+        if LEAST <= number < BEYOND and len(spelt) <= MAX_CHARS:
+            return number
+    except InvalidOperation as error:  # not a number, or NaN
+        raise ValueError("not a number") from error
+    raise ValueError("not a number that is admitted")

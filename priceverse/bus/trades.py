@@ -18,6 +18,7 @@ from priceverse.bus.entries import BEGINNING, Received, StreamId, decode, encode
 from priceverse.bus.group import GroupLost, group_checked
 from priceverse.clock import now_ms
 from priceverse.config.settings import Redis as RedisSettings
+from priceverse.pricing.entry import Entry
 
 __all__ = ["BEGINNING", "Entries", "GroupLost", "Received", "StreamId", "TradeReader", "TradeWriter", "page"]
 
@@ -37,7 +38,7 @@ class Entries:
     were skipped: somebody else wrote to our stream.
     """
 
-    trades: Sequence[tuple[StreamId, Received]]
+    trades: Sequence[Entry]
     last: StreamId | None
     complete_ms: int
     unreadable: int = 0
@@ -123,7 +124,7 @@ async def page(door: RedisDoor, pair: str, after: StreamId) -> Entries:
             pipe.time()
             pipe.execute_command("XRANGE", keys.trades(pair), f"({after}", "+", "COUNT", PAGE)
             at, raw = executed(pipe)
-        return _entries(pair, raw, _milliseconds(at))
+        return _entries(raw, _milliseconds(at))
 
     return await door.run(work)
 
@@ -134,20 +135,19 @@ def _streams(pairs: Iterable[str], starts: Iterable[str]) -> tuple[str, ...]:
 
 def _by_pair(pairs: Iterable[str], reply: Any, at_ms: int) -> Found:  # noqa: ANN401 - as Redis sends it
     raw = {name.decode(): entries for name, entries in reply or ()}
-    return {pair: _entries(pair, raw.get(keys.trades(pair), ()), at_ms) for pair in pairs}
+    return {pair: _entries(raw.get(keys.trades(pair), ()), at_ms) for pair in pairs}
 
 
-def _entries(pair: str, raw: Sequence[tuple[bytes, list[bytes]]], at_ms: int) -> Entries:
-    trades: list[tuple[StreamId, Received]] = []
-    unreadable = 0
-    last = None
+def _entries(raw: Sequence[tuple[bytes, list[bytes]]], at_ms: int) -> Entries:
+    trades: list[Entry] = []
     for identifier, fields in raw:
-        last = StreamId.parse(identifier)
         try:
-            trades.append((last, decode(pair, fields)))
+            trades.append(decode(identifier, fields))
         except ValueError:
-            unreadable += 1
-    return Entries(trades, last, at_ms if len(raw) < PAGE or last is None else last.ms, unreadable)
+            continue  # counted below
+    last = StreamId.parse(raw[-1][0]) if raw else None
+    complete_ms = last.ms if last and len(raw) >= PAGE else at_ms
+    return Entries(trades, last, complete_ms, unreadable=len(raw) - len(trades))
 
 
 def _milliseconds(redis_time: tuple[int, int]) -> int:

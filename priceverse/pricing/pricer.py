@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from priceverse.model.exchange import Quote
-from priceverse.model.trade import Trade
+from priceverse.pricing.entry import Entry, EntryId
 from priceverse.pricing.index import Rules, Verdict, judge
 from priceverse.pricing.schedule import SKEW_MS, Grid
 from priceverse.pricing.venue import Level, Venue, venue
 from priceverse.pricing.window import Tape, Tick, Window
-
-EntryId = tuple[int, int]
-"""A stream entry's id: (milliseconds, sequence)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +55,7 @@ class PairPricer:
         self.fresh = False
         self.waiting_since_ms: int | None = None
         self._next_ms = grid.first_after(position_ms)
+        self._closes_ms = grid.closes_ms(self._next_ms)
         start_ms = self._next_ms - grid.window_ms
         self._tape = Tape(start_ms)
         self._history = Window(self._tape, start_ms)
@@ -84,30 +82,34 @@ class PairPricer:
         """The number of trades in the live window."""
         return self._live.trades
 
-    def feed(self, entry_id: EntryId, trade: Trade, received_ms: int) -> None:
+    def feed(self, entry: Entry) -> None:
         """Take the next entry of the stream; one that was taken before is skipped."""
-        if entry_id <= self.last_id:
+        if entry.id <= self.last_id:
             return
-        self.last_id = entry_id
-        self.reach(entry_id[0])
-        if refusal := self._refusal(trade, entry_id[0]):
+        self.last_id = entry.id
+        stream_ms = entry.id[0]
+        if stream_ms >= self._closes_ms:
+            self.reach(stream_ms)
+        if refusal := self._refusal(entry, stream_ms):
             self.refused[refusal] += 1
             return
-        tick = Tick.of(trade)
-        self._tape.add(tick, trade.trade_id)
+        tick = Tick.of(entry)
+        self._tape.add(tick)
         self._history.late(tick)
         if self._live.late(tick) or tick.ms >= self._live.end_ms:
             self.fresh = True
-            self.waiting_since_ms = min(received_ms, self.waiting_since_ms or received_ms)
+            if self.waiting_since_ms is None or entry.received_ms < self.waiting_since_ms:
+                self.waiting_since_ms = entry.received_ms
 
     def reach(self, stream_ms: int) -> None:
         """Close the instants that are complete now that every entry with an id below `stream_ms` has been fed."""
         self.reached_ms = max(self.reached_ms, stream_ms)
-        while self.grid.closes_ms(self._next_ms) <= stream_ms:
+        while self._closes_ms <= stream_ms:
             if not len(self._tape):  # after a long silence: only the last of many empty instants
                 self._next_ms = self.grid.first_after(stream_ms) - self.grid.interval_ms
             self._close(self._next_ms)
             self._next_ms += self.grid.interval_ms
+            self._closes_ms = self.grid.closes_ms(self._next_ms)
 
     def verdict_at(self, snapshot: Snapshot, conversion: Decimal | None) -> Verdict:
         """Judge a snapshot. Without memory of earlier ones: a row of history is a function of its window."""
@@ -124,14 +126,14 @@ class PairPricer:
         self.fresh = False
         return found
 
-    def _refusal(self, trade: Trade, stream_ms: int) -> str | None:
-        if trade.timestamp_ms < self._tape.floor_ms:
+    def _refusal(self, entry: Entry, stream_ms: int) -> str | None:
+        if entry.timestamp_ms < self._tape.floor_ms:
             return "late"
-        if trade.timestamp_ms >= stream_ms + SKEW_MS:
+        if entry.timestamp_ms >= stream_ms + SKEW_MS:
             return "ahead"
-        if trade.exchange not in self.market.quotes:
+        if entry.exchange not in self.market.quotes:
             return "unknown_venue"
-        return "duplicate" if self._tape.is_known(trade.exchange, trade.trade_id) else None
+        return "duplicate" if self._tape.is_known(entry.exchange, entry.trade_id) else None
 
     def _close(self, instant_ms: int) -> None:
         start_ms = instant_ms - self.grid.window_ms

@@ -10,7 +10,7 @@ trade is at most `REFERENCE_MAX_AGE_MS` older than T; without that it is not con
 from decimal import Decimal
 
 from priceverse.pricing.convert import REFERENCE_MAX_AGE_MS, Conversions, conversion
-from priceverse.pricing.pricer import EntryId, Market, PairPricer
+from priceverse.pricing.pricer import Market, PairPricer
 from priceverse.pricing.schedule import Grid
 
 
@@ -26,11 +26,6 @@ class Reference:
     def earlier(grid: Grid, position_ms: int) -> int:
         """Return the position from which the reference must be followed to serve rows after `position_ms`."""
         return position_ms - REFERENCE_MAX_AGE_MS - grid.window_ms - grid.interval_ms
-
-    @property
-    def last_id(self) -> EntryId:
-        """The last entry taken from the stream."""
-        return self.pricer.last_id
 
     def settle(self) -> None:
         """Work out the conversions of the instants that are complete by now."""

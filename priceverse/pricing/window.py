@@ -1,6 +1,6 @@
 """The sliding window: the trades of one pair by event time, and exact running sums over a stretch of it.
 
-    Trade ─▶ Tick ─▶ Tape (each trade once) ─▶ Window (sums per venue) ─▶ Venue
+    Entry ─▶ Tick ─▶ Tape (each trade once) ─▶ Window (sums per venue) ─▶ Venue
 
 A pair has one tape and two windows over it: the live one follows the clock, the history one trails by the lateness.
 Sums are kept by price level, a price cut to four digits, so that a venue's median and its wild prints are known without
@@ -8,14 +8,14 @@ looking at its trades again. A window is half-open, `start <= time < end`. The r
 and taken out once, whatever the window's length and whatever the order of arrival.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from decimal import ROUND_DOWN, Context, Decimal
+from decimal import ROUND_DOWN, Context, Decimal, localcontext
 from itertools import chain
 from typing import NamedTuple
 
 from priceverse.model.decimals import EXACT
-from priceverse.model.trade import Trade
+from priceverse.pricing.entry import Entry
 from priceverse.pricing.venue import Level
 
 LEVEL = Context(prec=4, rounding=ROUND_DOWN)
@@ -23,19 +23,19 @@ LEVEL = Context(prec=4, rounding=ROUND_DOWN)
 
 
 class Tick(NamedTuple):
-    """What of a trade counts: `value` is price × volume, exactly."""
+    """What of a trade counts: `value` is price × volume, exactly; `key` is its venue and its price level."""
 
-    exchange: str
+    key: tuple[str, Decimal]
+    trade_id: str
     ms: int
-    level: Decimal
     value: Decimal
     volume: Decimal
 
     @classmethod
-    def of(cls, trade: Trade) -> "Tick":
+    def of(cls, entry: Entry) -> "Tick":
         """Return the tick of a trade."""
-        value = EXACT.multiply(trade.price, trade.volume)
-        return cls(trade.exchange, trade.timestamp_ms, LEVEL.plus(trade.price), value, trade.volume)
+        key = (entry.exchange, LEVEL.plus(entry.price))
+        return cls(key, entry.trade_id, entry.timestamp_ms, EXACT.multiply(entry.price, entry.volume), entry.volume)
 
 
 class Tape:
@@ -44,7 +44,7 @@ class Tape:
     def __init__(self, floor_ms: int) -> None:
         self.floor_ms = floor_ms
         self.newest_ms = floor_ms - 1
-        self._by_ms: dict[int, list[tuple[Tick, str]]] = {}
+        self._by_ms: dict[int, list[Tick]] = {}
         self._ids: set[tuple[str, str]] = set()
 
     def __len__(self) -> int:
@@ -54,24 +54,22 @@ class Tape:
         """Tell whether this trade is on the tape: as long as it is, it cannot count twice."""
         return (exchange, trade_id) in self._ids
 
-    def add(self, tick: Tick, trade_id: str) -> None:
+    def add(self, tick: Tick) -> None:
         """Put a tick on the tape; it is neither known nor older than the floor."""
-        self._ids.add((tick.exchange, trade_id))
-        self._by_ms.setdefault(tick.ms, []).append((tick, trade_id))
+        self._ids.add((tick.key[0], tick.trade_id))
+        self._by_ms.setdefault(tick.ms, []).append(tick)
         self.newest_ms = max(self.newest_ms, tick.ms)
 
     def forget(self, before_ms: int) -> None:
         """Raise the floor: what is older can never count again, and a repetition of it is too old to get in."""
         for ms in self._moments(self.floor_ms, before_ms):
-            for tick, trade_id in self._by_ms.pop(ms):
-                self._ids.discard((tick.exchange, trade_id))
+            for tick in self._by_ms.pop(ms):
+                self._ids.discard((tick.key[0], tick.trade_id))
         self.floor_ms = max(self.floor_ms, before_ms)
 
     def between(self, start_ms: int, end_ms: int) -> Iterator[Tick]:
         """Yield the ticks with `start_ms <= ms < end_ms`."""
-        for ms in self._moments(start_ms, end_ms):
-            for tick, _ in self._by_ms[ms]:
-                yield tick
+        return chain.from_iterable(self._by_ms[ms] for ms in self._moments(start_ms, end_ms))
 
     def _moments(self, start_ms: int, end_ms: int) -> list[int]:
         """Return the milliseconds that have ticks, by whichever way is shorter."""
@@ -95,8 +93,8 @@ class Window:
     tape: Tape
     start_ms: int
     end_ms: int = field(init=False)
-    trades: int = field(init=False, default=0)
     _sums: dict[tuple[str, Decimal], _Sum] = field(init=False, default_factory=dict)
+    _late: list[Tick] = field(init=False, default_factory=list)  # inside, and not summed yet
 
     def __post_init__(self) -> None:
         self.end_ms = self.start_ms
@@ -106,43 +104,57 @@ class Window:
 
         The start may go back, as clocks do; the end never does, so that `last_ms` is of the newest trade inside.
         """
+        self._settle()
         old_start, old_end = self.start_ms, self.end_ms
         end_ms = max(end_ms, old_end)
-        for tick in self.tape.between(old_start, min(start_ms, old_end)):
-            self._subtract(tick)
-        for tick in chain(self.tape.between(start_ms, old_start), self.tape.between(max(start_ms, old_end), end_ms)):
-            self._add(tick)
+        self._subtract(self.tape.between(old_start, min(start_ms, old_end)))
+        self._add(self.tape.between(start_ms, old_start))
+        self._add(self.tape.between(max(start_ms, old_end), end_ms))
         self.start_ms, self.end_ms = start_ms, end_ms
 
     def late(self, tick: Tick) -> bool:
         """Add a tick that was just put on the tape if it belongs inside the edges; tell whether it does."""
         inside = self.start_ms <= tick.ms < self.end_ms
         if inside:
-            self._add(tick)
+            self._late.append(tick)
         return inside
+
+    @property
+    def trades(self) -> int:
+        """The number of trades inside."""
+        return len(self._late) + sum(total.trades for total in self._sums.values())
 
     def levels(self) -> dict[str, tuple[Level, ...]]:
         """Return the sums, by venue, its levels in ascending order of price."""
+        self._settle()
         found: dict[str, list[Level]] = {}
         for (exchange, level), total in self._sums.items():
             found.setdefault(exchange, []).append(Level(level, total.value, total.volume, total.trades, total.last_ms))
         return {exchange: tuple(sorted(levels)) for exchange, levels in sorted(found.items())}
 
-    def _add(self, tick: Tick) -> None:
-        total = self._sums.get((tick.exchange, tick.level))
-        if total is None:
-            total = self._sums[tick.exchange, tick.level] = _Sum()
-        total.value = EXACT.add(total.value, tick.value)
-        total.volume = EXACT.add(total.volume, tick.volume)
-        total.trades += 1
-        total.last_ms = max(total.last_ms, tick.ms)
-        self.trades += 1
+    def _settle(self) -> None:
+        self._add(self._late)
+        self._late.clear()
 
-    def _subtract(self, tick: Tick) -> None:
-        total = self._sums[tick.exchange, tick.level]
-        total.value = EXACT.subtract(total.value, tick.value)
-        total.volume = EXACT.subtract(total.volume, tick.volume)
-        total.trades -= 1
-        self.trades -= 1
-        if not total.trades:
-            del self._sums[tick.exchange, tick.level]
+    def _add(self, ticks: Iterable[Tick]) -> None:
+        sums = self._sums
+        with localcontext(EXACT):
+            for key, _, ms, value, volume in ticks:
+                total = sums.get(key)
+                if total is None:
+                    total = sums[key] = _Sum()
+                total.value += value
+                total.volume += volume
+                total.trades += 1
+                total.last_ms = max(total.last_ms, ms)
+
+    def _subtract(self, ticks: Iterable[Tick]) -> None:
+        sums = self._sums
+        with localcontext(EXACT):
+            for key, _, _, value, volume in ticks:
+                total = sums[key]
+                total.value -= value
+                total.volume -= volume
+                total.trades -= 1
+                if not total.trades:
+                    del sums[key]

@@ -8,17 +8,16 @@ from decimal import Decimal
 from fractions import Fraction
 from random import Random
 
-from priceverse.model.exchange import Quote, Side
+from priceverse.model.exchange import Quote
 from priceverse.model.pair import REFERENCE_PAIR
-from priceverse.model.trade import Trade
 from priceverse.pricing.convert import REFERENCE_MAX_AGE_MS
 from priceverse.pricing.desk import Desk, Seat, Settled
+from priceverse.pricing.entry import Entry
 from priceverse.pricing.index import Rules
 from priceverse.pricing.pricer import Market, PairPricer
 from priceverse.pricing.reference import Reference
 from priceverse.pricing.schedule import SKEW_MS, Grid
 
-Entry = tuple[tuple[int, int], Trade, int]
 Streams = dict[str, list[Entry]]
 
 GRID = Grid(interval_ms=10_000, window_ms=30_000, lateness_ms=2_000)
@@ -32,7 +31,7 @@ LEVELS = {"btc-usd": Decimal(64000), "xmr-usd": Decimal("150.5"), REFERENCE_PAIR
 
 
 def streams(seed: int, *, start_ms: int, length_ms: int, per_s: float = 2.0) -> Streams:
-    """Return the entries of every pair's stream, as (id, trade, received)."""
+    """Return the entries of every pair's stream."""
     return {pair: _stream(Random(f"{seed} {pair}"), pair, start_ms, length_ms, per_s) for pair in MARKETS}
 
 
@@ -44,19 +43,19 @@ def _stream(random: Random, pair: str, start_ms: int, length_ms: int, per_s: flo
         at_ms += random.expovariate(per_s / 1000) + (random.choice((0, 45_000)) if random.random() < 0.01 else 0)
         last = (max(int(at_ms), last[0]), last[1] + 1 if int(at_ms) <= last[0] else 0)
         repeated = found and random.random() < 0.1
-        trade = random.choice(found[-20:])[1] if repeated else _trade(random, pair, len(found), last[0])
-        found.append((last, trade, last[0] - random.randrange(30)))
+        entry = random.choice(found[-20:]) if repeated else _entry(random, pair, len(found), last[0])
+        found.append(entry._replace(id=last))
     return found
 
 
-def _trade(random: Random, pair: str, number: int, at_ms: int) -> Trade:
+def _entry(random: Random, pair: str, number: int, at_ms: int) -> Entry:
     late_ms = random.choice((random.randrange(-300, 300), random.randrange(100), random.randrange(5_000)))
     if random.random() < 0.01:
         late_ms = random.choice((-SKEW_MS - 1, 40_000))
     price = LEVELS[pair] * Decimal(random.randrange(9_990, 10_010)).scaleb(-4)
     volume = Decimal(random.randrange(1, 10**8)).scaleb(-8)
     exchange = random.choice(sorted(MARKETS[pair].quotes))
-    return Trade(exchange, "", pair, price, volume, at_ms - late_ms, str(number), Side.BUY)
+    return Entry((at_ms, 0), exchange, str(number), price, volume, at_ms - late_ms, at_ms - random.randrange(30))
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,13 @@ class Naive:
         )
         return value / volume, max(trade.timestamp_ms for trade in trades)
 
-    def _trades(self, pair: str, instant_ms: int) -> list[Trade]:
-        once: dict[tuple[str, str], Trade] = {}
-        for (id_ms, _), trade, _ in self.streams[pair]:
-            if id_ms < instant_ms + self.grid.lateness_ms and trade.timestamp_ms < id_ms + SKEW_MS:
-                once.setdefault((trade.exchange, trade.trade_id), trade)
+    def _trades(self, pair: str, instant_ms: int) -> list[Entry]:
+        once: dict[tuple[str, str], Entry] = {}
+        for entry in self.streams[pair]:
+            if entry.id[0] < instant_ms + self.grid.lateness_ms and entry.timestamp_ms < entry.id[0] + SKEW_MS:
+                once.setdefault((entry.exchange, entry.trade_id), entry)
         start_ms = instant_ms - self.grid.window_ms
-        return [trade for trade in once.values() if start_ms <= trade.timestamp_ms < instant_ms]
+        return [entry for entry in once.values() if start_ms <= entry.timestamp_ms < instant_ms]
 
     def _factor(self, instant_ms: int) -> Fraction | None:
         for earlier_ms in range(instant_ms, instant_ms - REFERENCE_MAX_AGE_MS - 1, -self.grid.interval_ms):
@@ -123,13 +122,13 @@ def read(desk: Desk, found: Streams, until_ms: int, *, most: int | None = None) 
     """Feed every pricer what its stream holds below `until_ms`, at most `most` entries each; return what is final."""
     followed = [seat.pricer for seat in desk.seats.values()] + ([desk.reference.pricer] if desk.reference else [])
     for pricer in followed:
-        new = [entry for entry in found[pricer.pair] if pricer.last_id < entry[0] < (until_ms, 0)]
+        new = [entry for entry in found[pricer.pair] if pricer.last_id < entry.id < (until_ms, 0)]
         feed(pricer, new[:most])
-        pricer.reach(new[most][0][0] if most is not None and len(new) > most else until_ms)
+        pricer.reach(new[most].id[0] if most is not None and len(new) > most else until_ms)
     return desk.settle()
 
 
 def feed(pricer: PairPricer, entries: Iterable[Entry]) -> None:
     """Feed entries one by one."""
     for entry in entries:
-        pricer.feed(*entry)
+        pricer.feed(entry)

@@ -148,7 +148,7 @@ async def everything(door: RedisDoor) -> Streams:
     for pair in PAIRS:
         entries, cursor = [], BEGINNING
         while (read := await page(door, pair, cursor)).last is not None:
-            entries += [(entry_id, received.trade, received.received_ms) for entry_id, received in read.trades]
+            entries += read.trades
             cursor = read.last
         found[pair] = entries
     return found

@@ -7,12 +7,11 @@ from random import Random
 
 import pytest
 
-from priceverse.model.exchange import Side
 from priceverse.model.pair import REFERENCE_PAIR
 from priceverse.model.rate import Rate
-from priceverse.model.trade import Trade
 from priceverse.pricing.convert import RateFault, Rates
 from priceverse.pricing.desk import Desk, Settled
+from priceverse.pricing.entry import Entry
 from priceverse.pricing.render import Row
 from priceverse.pricing.schedule import Pace
 from tests.fakes.market import GRID, Naive, feed, read, seat_at, streams, with_reference
@@ -99,7 +98,7 @@ def test_a_process_that_starts_reads_no_further_back_than_it_says():
     found = streams(3, start_ms=START, length_ms=LENGTH)
     position_ms = START + 150_000
     enough = {
-        pair: [entry for entry in entries if entry[0][0] >= GRID.needed_from_ms(position_ms)]
+        pair: [entry for entry in entries if entry.id[0] >= GRID.needed_from_ms(position_ms)]
         for pair, entries in found.items()
     }
     enough[REFERENCE_PAIR] = found[REFERENCE_PAIR]
@@ -143,14 +142,16 @@ def test_without_a_rate_there_are_no_derived_prices_and_the_source_goes_on(known
     assert desk.seats["btc-usd"].rate_fault is fault
 
 
-def trade(ms: int, number: int, price: str = "100") -> Trade:
-    return Trade("kraken", "", "btc-usd", Decimal(price), Decimal(1), ms, str(number), Side.BUY)
+def entry(at_ms: int, ms: int, price: str = "100", *, received_ms: int | None = None) -> Entry:
+    """A trade of `ms` that reached the stream at `at_ms`."""
+    received_ms = at_ms if received_ms is None else received_ms
+    return Entry((at_ms, 0), "kraken", str(at_ms), Decimal(price), Decimal(1), ms, received_ms)
 
 
 def a_desk_with_one_trade() -> Desk:
     desk = Desk(Pace(publish_ms=250, heartbeat_ms=1000), RATES)
     seat_at(desk, "btc-usd", START, ("btc-rub",))
-    feed(desk.seats["btc-usd"].pricer, [((START + 5, 0), trade(START, 1), START + 3)])
+    feed(desk.seats["btc-usd"].pricer, [entry(START + 5, START, received_ms=START + 3)])
     return desk
 
 
@@ -168,7 +169,7 @@ def test_a_new_price_goes_out_once_and_then_as_a_heartbeat_with_its_age():
 def test_new_trades_wait_for_the_pace():
     desk = a_desk_with_one_trade()
     (first,) = desk.due(START + 10)
-    feed(desk.seats["btc-usd"].pricer, [((START + 20, 0), trade(START + 15, 2, "102"), START + 16)])
+    feed(desk.seats["btc-usd"].pricer, [entry(START + 20, START + 15, "102")])
     assert desk.due(START + 259) == []
     (second,) = desk.due(START + 260)
     assert (second.prices[0].price, second.prices[0].as_of_ms) == (101, START + 15)
@@ -185,7 +186,7 @@ def test_an_empty_window_keeps_the_last_price_and_lets_it_age():
 def test_a_trade_of_a_clock_ahead_counts_at_once_and_lies_in_the_window():
     desk = Desk(Pace(), RATES)
     seat_at(desk, "btc-usd", START)
-    feed(desk.seats["btc-usd"].pricer, [((START, 0), trade(START + 4_000, 1), START)])
+    feed(desk.seats["btc-usd"].pricer, [entry(START, START + 4_000)])
     price = desk.due(START + 1)[0].prices[0]
     assert price.window_start_ms <= price.as_of_ms < price.window_end_ms
 
@@ -198,7 +199,7 @@ def test_prices_from_before_our_time_are_repeated_until_there_is_one_of_our_own(
     seat = seat_at(fresh, "btc-usd", START, ("btc-rub",))
     seat.restored = restored
     assert fresh.due(START + 2_000)[0].prices == restored
-    feed(seat.pricer, [((START + 2_000, 0), trade(START + 2_000, 9), START + 2_000)])
+    feed(seat.pricer, [entry(START + 2_000, START + 2_000)])
     (own,) = fresh.due(START + 3_000)
     assert own.prices[0].sequence > START + 10**6
     assert own.prices[0].as_of_ms == START + 2_000

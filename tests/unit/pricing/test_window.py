@@ -7,19 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priceverse.model.exchange import Side
-from priceverse.model.trade import Trade
+from priceverse.pricing.entry import Entry
 from priceverse.pricing.window import Tape, Tick, Window
 
 VENUES = ("binance", "kraken", "okx")
 numbers = st.decimals("0.00000001", "99999999", places=8).filter(lambda n: n > 0)
 trades = st.builds(
-    lambda venue, price, volume, ms: Trade(venue, "", "btc-usd", price, volume, ms, "", Side.BUY),
+    lambda venue, price, volume, ms: Entry((0, 0), venue, "", price, volume, ms, 0),
     st.sampled_from(VENUES),
     numbers,
     numbers,
     st.integers(0, 60),
 )
+
+
+def a_tick(ms: int, volume: str = "1") -> Tick:
+    return Tick.of(Entry((0, 0), "kraken", str(ms), Decimal("1.1"), Decimal(volume), ms, 0))
 
 
 def sums(window: Window) -> dict[str, tuple[Fraction, Fraction, int, int]]:
@@ -34,11 +37,11 @@ def sums(window: Window) -> dict[str, tuple[Fraction, Fraction, int, int]]:
     }
 
 
-def naive(seen: list[Trade], start_ms: int, end_ms: int) -> dict[str, tuple[Fraction, Fraction, int, int]]:
-    inside = [trade for trade in seen if start_ms <= trade.timestamp_ms < end_ms]
+def naive(seen: list[Entry], start_ms: int, end_ms: int) -> dict[str, tuple[Fraction, Fraction, int, int]]:
+    inside = [entry for entry in seen if start_ms <= entry.timestamp_ms < end_ms]
     found = {}
-    for exchange in {trade.exchange for trade in inside}:
-        mine = [trade for trade in inside if trade.exchange == exchange]
+    for exchange in {entry.exchange for entry in inside}:
+        mine = [entry for entry in inside if entry.exchange == exchange]
         found[exchange] = (
             sum((Fraction(t.price) * Fraction(t.volume) for t in mine), Fraction(0)),
             sum((Fraction(t.volume) for t in mine), Fraction(0)),
@@ -53,11 +56,11 @@ def test_sums_are_exact_after_any_arrivals_and_moves(steps):
     """Trades in any order, edges moving either way: summed is what lies between the edges, to the last digit."""
     tape = Tape(0)
     window = Window(tape, 0)
-    seen: list[Trade] = []
+    seen: list[Entry] = []
     for number, step in enumerate(steps):
-        if isinstance(step, Trade):
-            tick = Tick.of(step)
-            tape.add(tick, str(number))
+        if isinstance(step, Entry):
+            tick = Tick.of(step._replace(trade_id=str(number)))
+            tape.add(tick)
             window.late(tick)
             seen.append(step)
         else:
@@ -70,7 +73,7 @@ def test_sums_are_exact_after_any_arrivals_and_moves(steps):
 def test_the_window_is_half_open():
     tape = Tape(0)
     for ms in (9, 10, 19, 20):
-        tape.add(Tick("kraken", ms, Decimal(1), Decimal(1), Decimal(1)), str(ms))
+        tape.add(a_tick(ms))
     window = Window(tape, 0)
     window.slide(10, 20)
     assert [level.trades for level in window.levels()["kraken"]] == [2]
@@ -79,7 +82,7 @@ def test_the_window_is_half_open():
 def test_an_empty_window_sums_to_nothing_whatever_was_in_it():
     tape = Tape(0)
     window = Window(tape, 0)
-    tape.add(Tick("kraken", 5, Decimal("0.1"), Decimal("0.1"), Decimal("1E-8")), "1")
+    tape.add(a_tick(5, volume="1E-8"))
     window.slide(0, 10)
     window.slide(10, 20)
     assert window.levels() == {}
@@ -89,7 +92,7 @@ def test_an_empty_window_sums_to_nothing_whatever_was_in_it():
 def test_a_forgotten_trade_is_unknown_and_its_room_is_free():
     tape = Tape(0)
     for ms in range(100):
-        tape.add(Tick("kraken", ms, Decimal(1), Decimal(1), Decimal(1)), str(ms))
+        tape.add(a_tick(ms))
     tape.forget(90)
     assert len(tape) == 10
     assert (tape.is_known("kraken", "89"), tape.is_known("kraken", "90")) == (False, True)
@@ -114,7 +117,7 @@ def test_a_trade_costs_the_same_in_a_window_of_any_length(length_ms):
     window = Window(tape, 0)
     total = 2 * length_ms // 10
     for number in range(total):
-        tape.add(Tick("kraken", number * 10, Decimal(1), Decimal(1), Decimal(1)), str(number))
+        tape.add(a_tick(number * 10))
         window.slide(number * 10 - length_ms, number * 10 + 1)
         tape.forget(window.start_ms)
     assert tape.looks <= 2 * total

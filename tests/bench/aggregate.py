@@ -1,0 +1,140 @@
+"""Trades per second from the Redis stream to the updated window on one core, beside the seed's design on the same.
+
+Run: `python tests/bench/aggregate.py [trades]`. Ours: XREADGROUP pages, exact windows, history rows, live prices.
+The seed's: per trade one ZADD and one XACK, each waited for, and every 10 s of trades a ZRANGEBYSCORE over the window;
+once with a plain blocking client, once awaited on trio as its code awaits them on Node's loop.
+The ratios are what to trust on a noisy machine.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import redis
+import trio
+
+from priceverse.aggregator.stream import Followed
+from priceverse.bus import group, keys
+from priceverse.bus.client import RedisDoor, connect
+from priceverse.bus.entries import Received, StreamId, encode
+from priceverse.bus.trades import BLOCK_S, TradeReader
+from priceverse.config.settings import Redis
+from priceverse.embedded.redis import RedisServer
+from priceverse.model.exchange import Quote, Side
+from priceverse.model.trade import Trade
+from priceverse.pricing.convert import Rates
+from priceverse.pricing.desk import Desk, Seat
+from priceverse.pricing.index import Rules
+from priceverse.pricing.pricer import Market, PairPricer
+from priceverse.pricing.schedule import Grid, Pace
+
+PAIR = "btc-usd"
+VENUES = ("binance", "bybit", "coinbase", "kraken", "kucoin", "okx")
+TRADES = 100_000
+SPAN_MS = 200_000
+SEED_SHARE = 10
+"""The seed's design gets a tenth of the trades: it is slow."""
+
+Call = Callable[[Callable[[redis.Redis], Any]], Awaitable[Any]]
+
+
+def fill(client: redis.Redis, trades: int) -> int:
+    """Write a stream that looks as if it had been recorded over the last `SPAN_MS`; return its first ms."""
+    random, start_ms = Random(1), time.time_ns() // 1_000_000 - SPAN_MS
+    pipe = client.pipeline(transaction=False)
+    for number in range(trades):
+        at_ms = start_ms + number * SPAN_MS // trades
+        price = Decimal(random.randrange(6_399_000, 6_401_000)).scaleb(-2)
+        volume = Decimal(random.randrange(1, 10**7)).scaleb(-8)
+        trade = Trade(VENUES[number % 6], "", PAIR, price, volume, at_ms - random.randrange(200), str(number), Side.BUY)
+        pipe.execute_command("XADD", keys.trades(PAIR), f"{at_ms}-{number}", *encode(Received(trade, at_ms)))
+        if number % 1000 == 999:
+            pipe.execute()
+    pipe.execute()
+    return start_ms
+
+
+async def ours(settings: Redis, start_ms: int, trades: int) -> float:
+    """Return trades per second through the aggregator's reading path."""
+    market = Market(PAIR, dict.fromkeys(VENUES, Quote.USD), Rules())
+    pricer = PairPricer(market, Grid(), start_ms)
+    desk = Desk(Pace(), Rates())
+    desk.seats[PAIR] = Seat(pricer)
+    followed, rows, live = Followed(pricer, StreamId(0, 0)), 0, 0
+    async with RedisDoor(settings, extra_timeout_s=BLOCK_S) as door:
+        await group.seek(door, PAIR, StreamId(0, 0))
+        reader, taken, begun = TradeReader(door, "bench"), 0, time.perf_counter()
+        while taken < trades:
+            found, _ = await reader.read([PAIR], {})
+            taken += followed.take(found[PAIR])
+            rows += sum(len(done.rows) for done in desk.settle())
+            live += len(desk.due(found[PAIR].complete_ms))
+        spent = time.perf_counter() - begun
+    print(f"  {rows} history rows, {live} live prices on the way")
+    return trades / spent
+
+
+async def seeds(call: Call, name: str, trades: int) -> float:
+    """Return trades per second through the seed's design, as sequential as it is written there."""
+    stream, buffer = keys.trades(PAIR), f"buffer:{name}"
+    await call(lambda client: client.xgroup_create(stream, name, id="0"))
+    taken, begun, next_ms = 0, time.perf_counter(), 0
+    read = ("XREADGROUP", "GROUP", name, name, "COUNT", 100, "STREAMS", stream, ">")
+    while taken < trades:
+        for _, entries in await call(lambda client: client.execute_command(*read)):
+            for identifier, flat in entries:
+                fields = dict(zip(flat[::2], flat[1::2], strict=True))
+                at_ms = int(fields[b"timestamp"])
+                trade = {"price": float(fields[b"price"]), "volume": float(fields[b"volume"]), "timestamp": at_ms}
+                member = json.dumps(trade | {"exchange": fields[b"exchange"].decode()})
+                await call(lambda client, member=member, at_ms=at_ms: client.zadd(buffer, {member: at_ms}))
+                await call(lambda client, identifier=identifier: client.xack(stream, name, identifier))
+                taken += 1
+                if at_ms >= next_ms:
+                    next_ms = at_ms + 10_000
+                    await aggregate(call, buffer, at_ms)
+    return taken / (time.perf_counter() - begun)
+
+
+async def aggregate(call: Call, buffer: str, now_ms: int) -> float:
+    """The seed's VWAP over the sorted set."""
+    members = await call(lambda client: client.zrangebyscore(buffer, now_ms - 30_000, now_ms))
+    found = [json.loads(member) for member in members]
+    await call(lambda client: client.zremrangebyscore(buffer, 0, now_ms - 30_000))
+    return sum(trade["price"] * trade["volume"] for trade in found) / sum(trade["volume"] for trade in found)
+
+
+async def compare(settings: Redis, trades: int) -> None:
+    with connect(settings) as client:
+        start_ms = fill(client, trades)
+
+        async def blocking(work: Callable[[redis.Redis], Any]) -> Any:
+            return work(client)
+
+        rate = await ours(settings, start_ms, trades)
+        print(f"  ours                 {rate:>9,.0f} trades/s")
+        async with RedisDoor(settings) as door:
+            for name, call in (("seed's, blocking", blocking), ("seed's, awaited", door.run)):
+                slow = await seeds(call, name, trades // SEED_SHARE)
+                print(f"  {name:<20} {slow:>9,.0f} trades/s   ratio {rate / slow:.1f}")
+
+
+def main() -> None:
+    trades = int(sys.argv[1]) if len(sys.argv) > 1 else TRADES
+    with tempfile.TemporaryDirectory(prefix="pv-") as folder:
+        server = RedisServer(Path(folder))
+        server.start()
+        try:
+            trio.run(compare, Redis.model_validate(server.settings), trades)
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
