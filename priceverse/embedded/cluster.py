@@ -5,14 +5,13 @@ and database are made in single-user mode: no server, no driver, no password on 
 """
 
 import contextlib
-import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from priceverse.embedded import remains
 from priceverse.embedded.account import Account
 from priceverse.embedded.errors import ServerFailed
 from priceverse.embedded.process import ENVIRONMENT
@@ -21,9 +20,8 @@ NAME = "priceverse"
 """The role and the database."""
 
 _ACCESS = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n"
+_PROGRAMS = ("postgres",)
 _CREATE_S = 120
-_ORPHAN_S = 10.0
-_POLL_S = 0.05
 
 
 def create(data: Path, program: Path, account: Account, password: str) -> None:
@@ -57,45 +55,13 @@ def is_ready(data: Path, pid: int | None) -> bool:
 
 
 def clear_remains(data: Path, run: Path) -> None:
-    """End a server that outlived its owner and remove pid files of one that is gone.
+    """End a server that outlived its owner and remove the pid files of one that is gone.
 
-    Only for the holder of the state directory's lock. PostgreSQL itself refuses to start when the recorded pid is in
-    use again by anybody.
+    PostgreSQL itself refuses to start when the recorded number is in use again by anybody.
     """
-    lines = _pid_file(data)
-    pid = int(lines[0]) if lines and lines[0].isdigit() else 0
-    if pid and _works_in(pid, data):
-        _end(pid, data)
+    remains.see_off(data, _PROGRAMS, signal.SIGQUIT)
     for file in (data / "postmaster.pid", *run.glob(".s.PGSQL.*")):
         file.unlink(missing_ok=True)
-    _await_sessions(data)
-
-
-def _end(pid: int, data: Path) -> None:
-    deadline = time.monotonic() + _ORPHAN_S
-    os.kill(pid, signal.SIGQUIT)
-    while _works_in(pid, data):
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(_POLL_S)
-
-
-def _await_sessions(data: Path) -> None:
-    """Wait until no process of a killed server is left: each notices within moments that its parent is gone."""
-    deadline = time.monotonic() + _ORPHAN_S
-    while time.monotonic() < deadline and any(_works_in(pid, data) for pid in _processes()):
-        time.sleep(_POLL_S)
-
-
-def _processes() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-def _works_in(pid: int, data: Path) -> bool:
-    """Tell whether a live process has `data` as its working directory, as every PostgreSQL process has."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
-    return False
 
 
 def _pid_file(data: Path) -> list[str]:

@@ -10,11 +10,12 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from priceverse.embedded import address, find
+from priceverse.embedded import address, find, remains
 from priceverse.embedded.account import Account
 from priceverse.embedded.errors import ServerFailed
 from priceverse.embedded.process import ServerProcess
 
+_PROGRAMS = ("redis-server", "valkey-server")
 _READY_S = 30.0
 _STOP_S = 10.0
 _PROBE_S = 1.0
@@ -64,8 +65,9 @@ class RedisServer:
         self.wait_ready()
 
     def prepare(self) -> None:
-        """Make the directory and the configuration file; harmless when they exist."""
+        """Make the directory and the configuration file, and see off what an earlier server left behind."""
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remains.see_off(self._home, _PROGRAMS, signal.SIGTERM)
         address.choose_password(self._home / "password")
         if self.pid is None and not address.fits(self._socket):
             address.choose_port(self._home / "port")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from priceverse.config.settings import Database, Redis
-from priceverse.embedded import find
+from priceverse.embedded import find, remains
 from priceverse.embedded.errors import EmbeddedError, ServerFailed, ServersMissing, StateDirBusy
 from priceverse.embedded.postgres import PostgresServer
 from priceverse.embedded.redis import RedisServer
@@ -226,6 +226,41 @@ def test_a_pid_file_whose_number_is_somebody_elses_is_no_obstacle(tmp_path: Path
     finally:
         other.kill()
         other.wait()
+
+
+@pytest.mark.parametrize("kind", [RedisServer, PostgresServer])
+@pytest.mark.parametrize("is_stuck", [False, True])
+def test_a_server_that_outlived_its_owner_is_ended_first(
+    tmp_path: Path, kind: type[RedisServer | PostgresServer], is_stuck: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remains, "_PATIENCE_S", 1.0)
+    former, server = kind(tmp_path), kind(tmp_path)
+    former.start()
+    try:
+        assert former.pid
+        if is_stuck:
+            os.kill(former.pid, signal.SIGSTOP)
+        server.start()
+        assert former.pid is None
+        assert server.pid
+    finally:
+        former.stop()
+        server.stop()
+
+
+def test_a_server_that_does_not_stop_is_killed(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("priceverse.embedded.redis._STOP_S", 0.2)
+    redis.start()
+    assert redis.pid
+    os.kill(redis.pid, signal.SIGSTOP)
+    redis.stop()
+    assert redis.pid is None
+
+
+def test_a_server_that_takes_too_long_is_named(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("priceverse.embedded.redis._READY_S", -1.0)
+    with pytest.raises(ServerFailed, match="Redis is not ready"):
+        redis.start()
 
 
 def test_a_half_made_data_directory_is_made_anew(tmp_path: Path, postgres: PostgresServer) -> None:
