@@ -6,9 +6,10 @@ The rule: acknowledge after commit, never before. While PostgreSQL is away the o
 process had in it is computed again from the stream, to the same digits.
 """
 
-from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 
 import trio
 
@@ -25,6 +26,9 @@ MAX_WAITING = 20_000
 """Instants kept while PostgreSQL is away: more than ten hours of four pairs every ten seconds."""
 
 BATCH = 500
+
+Store = Callable[[Sequence[Settled]], Awaitable[None]]
+Acknowledge = Callable[[Mapping[str, int]], Awaitable[None]]
 
 
 async def positions(db: Database, pairs: Collection[str]) -> dict[str, int]:
@@ -49,12 +53,19 @@ def reach(settled: Sequence[Settled]) -> dict[str, int]:
     return {done.pair: done.position_ms for done in settled}
 
 
-class Outbox:
-    """What is settled and not stored yet."""
+async def acknowledge(door: RedisDoor, reached: Mapping[str, int]) -> None:
+    """Acknowledge what is stored; while Redis is away not even that: the next commit acknowledges these entries too."""
+    with suppress(RedisUnavailable):
+        for pair, position_ms in reached.items():
+            await group.acknowledge(door, pair, position_ms)
 
-    def __init__(self, db: Database, door: RedisDoor) -> None:
-        self._db = db
-        self._door = door
+
+class Outbox:
+    """What is settled and not stored yet. `store` raises DatabaseUnavailable; `acknowledge` hears what is stored."""
+
+    def __init__(self, store: Store, acknowledge: Acknowledge) -> None:
+        self._store = store
+        self._acknowledge = acknowledge
         self._waiting: deque[Settled] = deque()
         self._filled = trio.Event()
         self._stored = trio.Event()
@@ -65,29 +76,26 @@ class Outbox:
         """Add instants; beyond the bound the oldest are given up, and counted."""
         self._waiting.extend(settled)
         excess = len(self._waiting) - MAX_WAITING
-        for _ in range(excess):
-            self._waiting.popleft()
         if excess > 0:
+            for _ in range(excess):
+                self._waiting.popleft()
             self.dropped += excess
             get_logger().error("history_dropped", instants=excess, total=self.dropped)
         if self._waiting:
             self._filled.set()
 
-    def waiting(self) -> Mapping[str, int]:
+    def waiting(self) -> Counter[str]:
         """Return how many instants of each pair wait."""
-        found: dict[str, int] = {}
-        for done in self._waiting:
-            found[done.pair] = found.get(done.pair, 0) + 1
-        return found
+        return Counter(done.pair for done in self._waiting)
 
     async def run(self) -> None:
         """Store for ever."""
         while True:
             await self._filled.wait()
-            batch = [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
-            await patiently(lambda: commit(self._db, batch), task="history")  # noqa: B023 - awaited right here
+            batch = list(islice(self._waiting, BATCH))
+            await patiently(lambda: self._store(batch), task="history")  # noqa: B023 - awaited right here
             self._remove(batch)
-            await self._acknowledge(batch)
+            await self._acknowledge(reach(batch))
 
     async def flushed(self, pairs: Collection[str], within_s: float) -> bool:
         """Wait until nothing of `pairs` waits any more, at most `within_s`; tell whether that came true."""
@@ -98,16 +106,11 @@ class Outbox:
         return False
 
     def _remove(self, batch: Sequence[Settled]) -> None:
-        done = set(map(id, batch))
-        while self._waiting and id(self._waiting[0]) in done:  # some may have been given up meanwhile
+        stored = set(map(id, batch))
+        while self._waiting and id(self._waiting[0]) in stored:  # others may have been given up meanwhile
             self._waiting.popleft()
         if not self._waiting:
             self._filled = trio.Event()
-        self.last_row_ms.update({row.pair: row.timestamp_ms for settled in batch for row in settled.rows})
+        self.last_row_ms.update({row.pair: row.timestamp_ms for done in batch for row in done.rows})
         self._stored.set()
         self._stored = trio.Event()
-
-    async def _acknowledge(self, batch: Sequence[Settled]) -> None:
-        with suppress(RedisUnavailable):  # the next commit acknowledges these too
-            for pair, position_ms in reach(batch).items():
-                await group.acknowledge(self._door, pair, position_ms)

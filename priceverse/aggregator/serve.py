@@ -5,11 +5,12 @@ Nothing of the supervisor is known here: what a process needs of it comes as `Du
 
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import trio
 
-from priceverse.aggregator import plan, rate
+from priceverse.aggregator import history, plan, rate
 from priceverse.aggregator.history import Outbox
 from priceverse.aggregator.live import Publisher
 from priceverse.aggregator.ownership import Ownership
@@ -49,7 +50,7 @@ async def serve(settings: Settings, duties: Duties) -> None:
         Database(settings.database) as db,
     ):
         desk = Desk(plan.pace(settings), Rates(max_age_days=settings.cbr.max_age_days))
-        outbox = Outbox(db, door)
+        outbox = Outbox(partial(history.commit, db), partial(history.acknowledge, door))
         publisher = Publisher(desk, live_door)
 
         def on_read(trades: int) -> None:

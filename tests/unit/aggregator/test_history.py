@@ -1,0 +1,89 @@
+"""The outbox: in order, stored before acknowledged, bounded while PostgreSQL is away."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+import trio
+
+from priceverse.aggregator import history
+from priceverse.aggregator.history import Outbox
+from priceverse.db.errors import DatabaseUnavailable, Reason
+from priceverse.pricing.desk import Settled
+
+
+def settled(number: int, pair: str = "btc-usd") -> Settled:
+    return Settled(pair, number * 10_000, number * 10_000 + 2000, ())
+
+
+class Stores:
+    """PostgreSQL and Redis: what they were told, in order; PostgreSQL is away while `away` says so."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, object]] = []
+        self.away = 0
+
+    async def store(self, batch: Sequence[Settled]) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.away:
+            self.away -= 1
+            raise DatabaseUnavailable(Reason.AWAY, "away")
+        self.told.append(("stored", tuple(batch)))
+
+    async def acknowledge(self, reached: Mapping[str, int]) -> None:
+        await trio.lowlevel.checkpoint()
+        self.told.append(("acknowledged", dict(reached)))
+
+
+@pytest.fixture
+def stores() -> Stores:
+    return Stores()
+
+
+@pytest.fixture
+def outbox(stores) -> Outbox:
+    return Outbox(stores.store, stores.acknowledge)
+
+
+async def test_what_is_stored_is_acknowledged_afterwards(outbox, stores, nursery, autojump_clock):
+    outbox.put([settled(1), settled(1, "xmr-usd"), settled(2)])
+    nursery.start_soon(outbox.run)
+    assert await outbox.flushed(["btc-usd", "xmr-usd"], 5)
+    await trio.testing.wait_all_tasks_blocked()
+    assert stores.told == [
+        ("stored", (settled(1), settled(1, "xmr-usd"), settled(2))),
+        ("acknowledged", {"btc-usd": 22_000, "xmr-usd": 12_000}),
+    ]
+
+
+async def test_while_the_database_is_away_everything_waits_in_order(outbox, stores, nursery, autojump_clock):
+    stores.away = 5
+    outbox.put([settled(1)])
+    nursery.start_soon(outbox.run)
+    await trio.testing.wait_all_tasks_blocked()
+    outbox.put([settled(2)])
+    assert outbox.waiting() == {"btc-usd": 2}
+    assert stores.told == []
+    assert await outbox.flushed(["btc-usd"], 60)
+    assert [told for what, told in stores.told if what == "stored"] == [(settled(1),), (settled(2),)]
+
+
+async def test_waiting_for_a_flush_ends(outbox, stores, nursery, autojump_clock):
+    stores.away = 10**9
+    outbox.put([settled(1)])
+    nursery.start_soon(outbox.run)
+    assert not await outbox.flushed(["btc-usd"], 5)
+    assert await outbox.flushed(["xmr-usd"], 5)
+
+
+async def test_beyond_the_bound_the_oldest_are_given_up_and_counted(
+    outbox, stores, nursery, monkeypatch, autojump_clock
+):
+    monkeypatch.setattr(history, "MAX_WAITING", 3)
+    stores.away = 3
+    outbox.put([settled(1), settled(2)])
+    nursery.start_soon(outbox.run)
+    await trio.testing.wait_all_tasks_blocked()
+    outbox.put([settled(number) for number in (3, 4, 5)])
+    assert (outbox.dropped, outbox.waiting()["btc-usd"]) == (2, 3)
+    assert await outbox.flushed(["btc-usd"], 60)
+    assert [told for what, told in stores.told if what == "stored"][-1] == (settled(3), settled(4), settled(5))
