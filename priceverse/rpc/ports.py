@@ -51,8 +51,8 @@ class Shared(Protocol):
         """Return the live price as stored."""
         ...
 
-    async def rate(self) -> Rate | None:
-        """Return the currency rate in force, of any age."""
+    async def rates(self) -> tuple[Rate, ...]:
+        """Return what is known of the currency rate, by date, of any age."""
         ...
 
     async def collectors(self) -> Mapping[str, Mapping[str, Any]]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from priceverse.model.rate import Rate
+from priceverse.pricing.convert import RateFault, Rates
 from priceverse.rpc.errors import CallError
 from priceverse.rpc.method import Reply
 from priceverse.rpc.ports import Quote
-from priceverse.services.quotes import age_ms, rate_age_days
+from priceverse.services.quotes import age_ms
 
 
 class Check(Reply, frozen=True, kw_only=True):
@@ -59,15 +60,15 @@ def price(quote: Quote | None, bounds: Bounds) -> Check:
     return _up(f"newest trade {_ago(age)}, {len(quote.sources)} sources{', degraded' if quote.degraded else ''}")
 
 
-def rate(seen: Rate | CallError | None, bounds: Bounds) -> Check:
-    """Judge the currency rate by its date."""
+def rate(seen: tuple[Rate, ...] | CallError, bounds: Bounds) -> Check:
+    """Judge the currency rate by the day it is for."""
     if isinstance(seen, CallError):
         return _down(f"unknown: {seen.message}")
-    if seen is None:
-        return _down("no currency rate yet")
-    if rate_age_days(seen, bounds.now_ms) > bounds.max_rate_age_days:
-        return _down(f"stale: of {seen.date.isoformat()}")
-    return _up(f"of {seen.date.isoformat()}, read {_ago(bounds.now_ms - seen.fetched_ms)}")
+    found = Rates(seen, bounds.max_rate_age_days).in_force(bounds.now_ms)
+    if isinstance(found, RateFault):
+        newest = f": the newest is of {seen[-1].date.isoformat()}" if seen else ""
+        return _down(f"{'missing' if found is RateFault.MISSING else 'stale'}{newest}")
+    return _up(f"of {found.date.isoformat()}, read {_ago(bounds.now_ms - found.fetched_ms)}")
 
 
 def supervisor(*, stopping: bool) -> Check:

@@ -54,7 +54,7 @@ async def check(params: Params, ports: Ports) -> HealthReply:  # noqa: ARG001 - 
         "database": ports.history.ping,
         "redis": ports.shared.ping,
         "collectors": ports.shared.collectors,
-        "rate": ports.shared.rate,
+        "rate": ports.shared.rates,
         "ready": partial(can_serve, ports),
     }
     async with trio.open_nursery() as nursery:

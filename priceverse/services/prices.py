@@ -4,6 +4,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated
 
 from msgspec import Meta
+from msgspec.structs import asdict
 
 from priceverse.clock import iso_ms
 from priceverse.rpc.errors import CallError, Code
@@ -39,6 +40,12 @@ class PriceReply(Reply, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     confidence: Decimal | None = None
     degraded: bool = False
+
+
+class PriceEvent(PriceReply, frozen=True, kw_only=True):
+    """A price in a stream, where one that has become too old still comes, marked."""
+
+    stale: bool = False
 
 
 @method(SERVICE, "getPrice", cache_s=5)
@@ -86,3 +93,8 @@ def reply_of(quote: Quote) -> PriceReply:
         confidence=None if bps is None else bps.quantize(CENTI, ROUND_HALF_EVEN),
         degraded=quote.degraded,
     )
+
+
+def event_of(quote: Quote, *, stale: bool) -> PriceEvent:
+    """Return a price as it is streamed."""
+    return PriceEvent(**asdict(reply_of(quote)), stale=stale)

@@ -5,16 +5,12 @@ the details of the error that refuses it.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
 
 from priceverse.clock import iso_ms
 from priceverse.model.price import Price
-from priceverse.model.rate import Rate
+from priceverse.pricing.convert import RateFault, Rates
 from priceverse.rpc.errors import CallError, Code
 from priceverse.rpc.ports import Ports, Quote
-
-MOSCOW = timezone(timedelta(hours=3), "MSK")
-"""Where the dates of the official rate are dates; no daylight saving since 2014."""
 
 
 def quote_of(price: Price) -> Quote:
@@ -84,7 +80,7 @@ async def _refusal(pair: str, newest: Quote | None, faults: Sequence[CallError],
             "ageMs": age_ms(newest, now_ms),
             "maxAgeMs": ports.policy.max_price_age_ms,
         }
-    if pair in ports.pairs.derived and (reason := await _rate_fault(ports)):
+    if pair in ports.pairs.derived and (reason := await _rate_fault(ports)) is not None:
         return CallError(Code.PRICE_STALE, f"Price is stale for pair {pair}: {reason}", {**details, "reason": reason})
     if newest is not None:
         return CallError(Code.PRICE_STALE, f"Price is stale for pair: {pair}", details)
@@ -93,19 +89,11 @@ async def _refusal(pair: str, newest: Quote | None, faults: Sequence[CallError],
     return CallError(Code.PRICE_UNAVAILABLE, f"Price not available for pair: {pair}", details)
 
 
-async def _rate_fault(ports: Ports) -> str:
+async def _rate_fault(ports: Ports) -> RateFault | None:
     """Return what is wrong with the currency rate; nothing if it is good or cannot be read."""
     try:
-        rate = await ports.shared.rate()
+        known = await ports.shared.rates()
     except CallError:
-        return ""
-    if rate is None:
-        return "no currency rate yet"
-    if rate_age_days(rate, ports.now_ms()) > ports.policy.max_rate_age_days:
-        return f"the currency rate is of {rate.date.isoformat()}"
-    return ""
-
-
-def rate_age_days(rate: Rate, now_ms: int) -> int:
-    """Return how many days ago, in Moscow, a rate came into force."""
-    return (datetime.fromtimestamp(now_ms / 1000, tz=MOSCOW).date() - rate.date).days
+        return None
+    rate = Rates(known, ports.policy.max_rate_age_days).in_force(ports.now_ms())
+    return rate if isinstance(rate, RateFault) else None

@@ -69,7 +69,7 @@ class FakeShared:
     """Redis: `fault` makes it refuse, `hangs` makes it never answer."""
 
     prices: dict[str, Price] = field(default_factory=dict)
-    rates: Rate | None = field(default_factory=a_rate)
+    known_rates: tuple[Rate, ...] = field(default_factory=lambda: (a_rate(),))
     reports: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     fault: CallError | None = None
     hangs: bool = False
@@ -87,9 +87,9 @@ class FakeShared:
         await self._answer()
         return self.prices.get(pair)
 
-    async def rate(self) -> Rate | None:
+    async def rates(self) -> tuple[Rate, ...]:
         await self._answer()
-        return self.rates
+        return self.known_rates
 
     async def collectors(self) -> Mapping[str, Mapping[str, Any]]:
         await self._answer()

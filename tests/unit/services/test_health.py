@@ -93,10 +93,10 @@ async def test_an_exchange_that_is_not_connected_is_named(call, healthy, report,
 
 
 @pytest.mark.parametrize(
-    ("rate", "message"), [(None, "no currency rate yet"), (a_rate(date(2025, 12, 1)), "stale: of 2025-12-01")]
+    ("rates", "message"), [((), "missing"), ((a_rate(date(2025, 12, 1)),), "stale: the newest is of 2025-12-01")]
 )
-async def test_a_missing_or_old_rate_degrades(call, healthy, rate, message):
-    healthy.shared.rates = rate
+async def test_a_missing_or_old_rate_degrades(call, healthy, rates, message):
+    healthy.shared.known_rates = rates
     found = await call(HEALTH, "check")
     assert (found["status"], found["checks"]["rate"]) == ("degraded", {"status": "down", "message": message})
 

@@ -1,0 +1,187 @@
+"""The application: which path is answered by what. Quart carries it; every answer is made elsewhere.
+
+POST /netron/invoke, /netron/batch   endpoint            GET /health, /health/live, /health/ready   HealthService
+GET /stream/prices                   stream              GET /discover                              registry
+GET / and the page's files           page                anything else                              an error envelope
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from quart import Response, request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from priceverse import __version__
+from priceverse.api.live import LivePrices
+from priceverse.api.page import Asset, assets
+from priceverse.api.stream import PriceStream
+from priceverse.config.settings import Settings
+from priceverse.log import get_logger
+from priceverse.rpc.discover import describe
+from priceverse.rpc.dispatch import Dispatcher
+from priceverse.rpc.endpoint import NO_STORE, Endpoint, Head, HttpReply
+from priceverse.rpc.envelope import Call, Done, encode
+from priceverse.rpc.errors import CallError, Code
+from priceverse.rpc.ports import Ports
+from priceverse.rpc.registry import Registry
+from priceverse.services import health
+from priceverse.services.quotes import check_pair
+
+BODY_TIMEOUT_S = 10
+BODY_CODES = (Code.BAD_REQUEST, Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.TIMEOUT, Code.TOO_LARGE)
+OF_STATUS: Mapping[int, Code] = {code.status: code for code in (*BODY_CODES, Code.UNSUPPORTED_TYPE, Code.INTERNAL)}
+
+log = get_logger()
+
+
+class Application(QuartTrio):
+    """Quart with our log."""
+
+    def log_exception(self, exception_info: Any) -> None:  # noqa: ANN401 - sys.exc_info(), in two shapes
+        """Log what a view let through: a fault of ours, answered with INTERNAL."""
+        log.error("view_failed", path=request.path, exc_info=exception_info)
+
+
+def create(
+    settings: Settings,
+    *,
+    registry: Registry,
+    ports: Ports,
+    dispatcher: Dispatcher,
+    endpoint: Endpoint,
+    live: LivePrices,
+) -> Application:
+    """Return the application."""
+    app = Application(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_bytes
+    app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_S
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    _add_rpc(app, endpoint, registry, settings)
+    _add_stream(app, endpoint, ports, live)
+    if settings.health.enabled:
+        _add_health(app, dispatcher, settings.health.path)
+    for path, asset in assets().items():
+        app.add_url_rule(path, f"page {path}", _asset_view(asset))
+    _add_errors(app, endpoint)
+    return app
+
+
+def _add_rpc(app: Application, endpoint: Endpoint, registry: Registry, settings: Settings) -> None:
+    discovered = {
+        "name": settings.app.name,
+        "version": __version__,
+        "services": describe(registry),
+        "health": settings.health.path if settings.health.enabled else None,
+        "limits": {
+            "maxPriceAgeMs": settings.api.max_price_age_ms,
+            "maxBatch": settings.api.max_batch,
+            "maxBodyBytes": settings.api.max_body_bytes,
+            "timeoutMs": round(settings.api.timeout_s * 1000),
+        },
+    }
+
+    @app.post("/netron/invoke")
+    async def invoke() -> Response:
+        return await _answer(endpoint, endpoint.invoke)
+
+    @app.post("/netron/batch")
+    async def batch() -> Response:
+        return await _answer(endpoint, endpoint.batch)
+
+    @app.get("/discover")
+    async def discover() -> Response:
+        return _json(discovered)
+
+
+async def _answer(endpoint: Endpoint, door: Callable[[bytes, Head], Awaitable[HttpReply]]) -> Response:
+    refused = _type_refusal()
+    if refused is not None:
+        return _response(endpoint.refuse(refused, _head()))
+    body: bytes = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+    return _response(await door(body, _head()))
+
+
+def _type_refusal() -> CallError | None:
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype != "application/json" or charset not in {"utf-8", "utf8"}:
+        return CallError(Code.UNSUPPORTED_TYPE, "Content-Type must be application/json in UTF-8")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        return CallError(Code.UNSUPPORTED_TYPE, "Content-Encoding is not supported")
+    return None
+
+
+def _add_stream(app: Application, endpoint: Endpoint, ports: Ports, live: LivePrices) -> None:
+    @app.get("/stream/prices")
+    async def stream_prices() -> Response:
+        asked = [pair for given in request.args.getlist("pairs") for pair in given.split(",") if pair]
+        try:
+            for pair in asked:
+                check_pair(pair, ports)
+        except CallError as error:
+            return _response(endpoint.refuse(error, _head()))
+        body = b"" if request.method == "HEAD" else PriceStream(live, frozenset(asked or ports.pairs.listed))
+        response = Response(body, content_type="text/event-stream")
+        response.headers.extend([NO_STORE, ("X-Accel-Buffering", "no"), ("X-Content-Type-Options", "nosniff")])
+        response.timeout = None
+        return response
+
+
+def _add_health(app: Application, dispatcher: Dispatcher, path: str) -> None:
+    """Serve the methods of HealthService as plain replies whose status a balancer understands."""
+    views = {path: ("check", "unhealthy"), f"{path}/live": ("live", ""), f"{path}/ready": ("ready", "not_ready")}
+    for each, (method, bad) in views.items():
+        app.add_url_rule(each, f"health {method}", _health_view(dispatcher, method, bad))
+
+
+def _health_view(dispatcher: Dispatcher, method: str, bad: str) -> Callable[[], Awaitable[Response]]:
+    async def view() -> Response:
+        outcome = await dispatcher.run(Call(health.SERVICE, method, b""))
+        if isinstance(outcome, Done):
+            return _json(outcome.data, 503 if getattr(outcome.data, "status", None) == bad else 200)
+        return _json({"status": bad, "message": outcome.message}, 503)
+
+    return view
+
+
+def _asset_view(asset: Asset) -> Callable[[], Awaitable[Response]]:
+    async def view() -> Response:
+        response = Response(asset.body, headers=dict(asset.headers))
+        if request.if_none_match.contains_weak(asset.etag):
+            response = Response(b"", 304, headers=dict(asset.headers))
+        return response
+
+    return view
+
+
+def _add_errors(app: Application, endpoint: Endpoint) -> None:
+    @app.errorhandler(HTTPException)
+    async def refused(error: HTTPException) -> Response:
+        code = OF_STATUS.get(error.code or 500, Code.INTERNAL)
+        response = _response(endpoint.refuse(CallError(code, error.name), _head()))
+        for name, value in error.get_headers():
+            if name == "Allow":
+                response.headers[name] = value
+        return response
+
+
+def _head() -> Head:
+    headers = request.headers
+    return Head(
+        request_id=headers.get("X-Request-ID", ""),
+        trace_id=headers.get("X-Trace-ID", ""),
+        traceparent=headers.get("traceparent", ""),
+    )
+
+
+def _response(reply: HttpReply) -> Response:
+    response = Response(reply.body, reply.status)
+    for name, value in reply.headers:
+        response.headers[name] = value
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _json(value: object, status: int = 200) -> Response:
+    headers = dict([NO_STORE, ("X-Content-Type-Options", "nosniff")])
+    return Response(encode(value), status, headers=headers, content_type="application/json")

@@ -1,0 +1,123 @@
+"""Accepting, counting and letting go: connections on the one listening socket that every handler of the pool shares.
+
+Leaving has two phases, so that no request is lost: accept no more; for a moment answer what comes on the connections
+that are open, asking each client to close; then close the idle ones, and give those being answered their time.
+"""
+
+import contextlib
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework
+
+from priceverse.api.access import AccessLog
+from priceverse.api.connection import GONE, Connection, Deadlines
+from priceverse.api.guard import MAX_HEAD_BYTES
+from priceverse.log import get_logger
+
+log = get_logger()
+
+SEND_BUFFER_BYTES = 256 * 1024
+"""What the kernel may hold for a client that does not read: left alone it grows to megabytes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What clients may have of this process."""
+
+    connections: int = 2000
+    idle_s: float = 75.0  # longer than the 60 s that proxies keep their upstream connections
+    farewell_s: float = 0.5
+    grace_s: float = 5.0
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+
+class Server:
+    """Serves `app` to whoever connects. `busy` is the whole response for a client too many."""
+
+    def __init__(self, app: ASGIFramework, *, limits: Limits, busy: bytes) -> None:
+        self._app = ASGIWrapper(app)
+        self._limits = limits
+        self._busy = busy
+        self._config = _config(limits)
+        self._context = WorkerContext(None)
+        self._refusing = 0
+        self.connections = 0
+
+    async def serve(
+        self,
+        listener: socket.socket,
+        stopping: trio.Event,
+        on_leave: Callable[[], None],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until `stopping` is set and all connections are gone or out of time.
+
+        `on_leave` is called when nothing is accepted any more: what would never end by itself must end then.
+        """
+        accepting = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+        async with trio.open_nursery() as connections:
+            async with accepting, trio.open_nursery() as door:
+                door.start_soon(partial(trio.serve_listeners, self._handle, [accepting], handler_nursery=connections))
+                task_status.started()
+                await stopping.wait()
+                door.cancel_scope.cancel()
+            on_leave()
+            await trio.sleep(self._limits.farewell_s)
+            deadline_s = trio.current_time() + self._limits.grace_s
+            self._limits.deadlines.hard_s = deadline_s
+            connections.cancel_scope.deadline = deadline_s
+            await self._context.terminated.set()
+
+    async def _handle(self, stream: trio.SocketStream) -> None:
+        """Serve one connection. Nothing that happens in it may reach its neighbours: the boundary of a connection."""
+        if self.connections >= self._limits.connections:
+            await self._refuse(stream)
+            return
+        self.connections += 1
+        try:
+            _tune(stream, self._limits.deadlines.send_s)
+            await Connection(self._app, self._config, self._context, self._limits.deadlines, stream).run()
+        except* GONE:
+            pass
+        except* Exception:
+            log.exception("connection_failed")
+        finally:
+            self.connections -= 1
+
+    async def _refuse(self, stream: trio.SocketStream) -> None:
+        """Tell a client too many so, if it listens; as many at once as are served."""
+        if self._refusing >= self._limits.connections:
+            return
+        self._refusing += 1
+        try:
+            with trio.move_on_after(self._limits.deadlines.linger_s), contextlib.suppress(*GONE):
+                await stream.send_all(self._busy)
+                await stream.send_eof()
+                while await stream.receive_some():
+                    pass
+        finally:
+            self._refusing -= 1
+
+
+def _config(limits: Limits) -> Config:
+    config = Config()
+    config.include_server_header = False
+    config.h11_max_incomplete_size = MAX_HEAD_BYTES
+    config.keep_alive_timeout = limits.idle_s
+    config.keep_alive_max_requests = 1_000_000
+    config.logger_class = AccessLog
+    return config
+
+
+def _tune(stream: trio.SocketStream, send_s: float) -> None:
+    with contextlib.suppress(OSError):  # a unix socket has no TCP options
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(2 * send_s * 1000))

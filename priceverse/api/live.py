@@ -1,0 +1,100 @@
+"""The live cache of this process: the newest price of every pair, and those who follow them. Fed in the trio thread.
+
+The rule: a follower holds at most one event per pair. One that reads slowly misses prices in between, never memory.
+"""
+
+from collections.abc import Callable, Iterable
+
+import trio
+
+from priceverse.model.price import Price
+from priceverse.rpc.envelope import encode
+from priceverse.services.prices import event_of
+from priceverse.services.quotes import age_ms, quote_of
+
+
+class LivePrices:
+    """The `Live` port, and the hub of the streams."""
+
+    def __init__(self, *, max_price_age_ms: int, now_ms: Callable[[], int]) -> None:
+        self._max_price_age_ms = max_price_age_ms
+        self._now_ms = now_ms
+        self._prices: dict[str, Price] = {}
+        self._events: dict[str, bytes] = {}
+        self._followers: set[Follower] = set()
+        self._closed = False
+
+    def get(self, pair: str) -> Price | None:
+        """Return the newest price heard, of any age."""
+        return self._prices.get(pair)
+
+    def put(self, price: Price) -> None:
+        """Take a price from the bus and hand it to its followers, unless it says what the last one said."""
+        event = self._event(price)
+        self._prices[price.pair] = price
+        if event == self._events.get(price.pair):
+            return
+        self._events[price.pair] = event
+        for follower in self._followers:
+            follower.offer(price.pair, event)
+
+    def follow(self, pairs: Iterable[str]) -> "Follower":
+        """Return a new follower, which already holds what is known now; `unfollow` it in the end."""
+        follower = Follower(pairs)
+        for pair in follower.pairs & self._events.keys():
+            follower.offer(pair, self._events[pair])
+        if self._closed:
+            follower.close()
+        self._followers.add(follower)
+        return follower
+
+    def unfollow(self, follower: "Follower") -> None:
+        """Forget a follower."""
+        self._followers.discard(follower)
+
+    def close(self) -> None:
+        """End every stream, the present and the future ones."""
+        self._closed = True
+        for follower in self._followers:
+            follower.close()
+
+    @property
+    def followers(self) -> int:
+        """How many there are."""
+        return len(self._followers)
+
+    def _event(self, price: Price) -> bytes:
+        quote = quote_of(price)
+        return encode(event_of(quote, stale=age_ms(quote, self._now_ms()) > self._max_price_age_ms))
+
+
+class Follower:
+    """One slot per pair."""
+
+    def __init__(self, pairs: Iterable[str]) -> None:
+        self.pairs = frozenset(pairs)
+        self.closed = False
+        self._slots: dict[str, bytes] = {}
+        self._woken = trio.Event()
+
+    def offer(self, pair: str, event: bytes) -> None:
+        """Put the newest event of a pair into its slot."""
+        if pair in self.pairs:
+            self._slots[pair] = event
+            self._woken.set()
+
+    def close(self) -> None:
+        """Say that nothing more will come."""
+        self.closed = True
+        self._woken.set()
+
+    async def wait(self) -> None:
+        """Wait until there is something to take, or the end."""
+        await self._woken.wait()
+
+    def take(self) -> list[bytes]:
+        """Empty the slots."""
+        taken, self._slots = list(self._slots.values()), {}
+        if not self.closed:
+            self._woken = trio.Event()
+        return taken

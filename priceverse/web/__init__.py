@@ -1,0 +1,1 @@
+"""The page at `/`: static files, served by `priceverse.api`. No framework, no build, nothing from another host."""
