@@ -20,23 +20,32 @@ async def follow(
     desk: Desk, door: RedisDoor, db: Database, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Keep the desk's rates up to date, say when derived pairs lose or regain theirs; started after a first look."""
-    faults: dict[str, RateFault | None] = {}
     with suppress(DatabaseUnavailable):
         desk.rates = desk.rates.including(await db_rates.load(db))
+    watch = _Watch()
     while True:
         with suppress(RedisUnavailable):
             desk.rates = desk.rates.including(await bus_rates.read(door))
         task_status.started()
         task_status = trio.TASK_STATUS_IGNORED
-        _report(desk, faults)
+        watch.look(desk)
         await trio.sleep(REFRESH_S)
 
 
-def _report(desk: Desk, faults: dict[str, RateFault | None]) -> None:
-    for pair, seat in desk.seats.items():
-        if seat.derived and seat.rate_fault is not faults.get(pair):
-            faults[pair] = seat.rate_fault
-            if seat.rate_fault:
-                get_logger().warning("derived_pairs_without_price", pair=pair, reason=seat.rate_fault.value)
-            else:
-                get_logger().info("derived_pairs_priced_again", pair=pair)
+class _Watch:
+    """Logs a lasting fault once, and its end: at the start a rate may be a few seconds away."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, RateFault] = {}
+        self._said: dict[str, RateFault] = {}
+
+    def look(self, desk: Desk) -> None:
+        seen = {pair: seat.rate_fault for pair, seat in desk.seats.items() if seat.rate_fault}
+        for pair, fault in seen.items():
+            if self._seen.get(pair) is fault and self._said.get(pair) is not fault:
+                self._said[pair] = fault
+                get_logger().warning("derived_pairs_without_price", pair=pair, reason=fault.value)
+        for pair in self._said.keys() - seen.keys():
+            del self._said[pair]
+            get_logger().info("derived_pairs_priced_again", pair=pair)
+        self._seen = seen
