@@ -2,11 +2,12 @@
 
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import trio
 import trustme
-from trio_websocket import WebSocketRequest, serve_websocket
+from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
 Script = Callable[[WebSocketRequest], Awaitable[None]]
 RawScript = Callable[[trio.abc.Stream], Awaitable[None]]
@@ -37,7 +38,12 @@ class Authority:
 
 async def websocket_server(nursery: trio.Nursery, script: Script, tls: ssl.SSLContext | None = None) -> str:
     """Serve `script` to every connection and return the URL."""
-    server = await nursery.start(partial(serve_websocket, script, HOST, 0, tls))
+
+    async def connection(request: WebSocketRequest) -> None:
+        with suppress(ConnectionClosed):  # clients may leave at any moment
+            await script(request)
+
+    server = await nursery.start(partial(serve_websocket, connection, HOST, 0, tls))
     return f"ws{'s' if tls else ''}://{HOST}:{server.port}"
 
 
