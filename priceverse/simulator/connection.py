@@ -17,7 +17,7 @@ from priceverse.simulator.faults import Faults, Kind, Shaper
 from priceverse.simulator.match import NS_PER_MS, NS_PER_S
 from priceverse.simulator.venues.protocol import Close, Frame, Output, Ping, Session
 
-MAX_QUEUE_BYTES = 1 << 20
+MAX_QUEUE_BYTES = 4 << 20
 MAX_MESSAGE_CHARS = 1 << 16
 GOODBYE_S = 1.0
 RECEIVE_BYTES = 1 << 14

@@ -159,7 +159,7 @@ async def test_the_end_of_the_stream_ends_the_connection(link):
 
 async def test_a_client_that_does_not_read_is_cut_at_the_bound(link):
     connection, session, _, ended = link
-    session.owed = ["x" * 1000] * 2000
+    session.owed = ["x" * 1000] * 5000
     connection.tick(NOW_NS)
     await ended.wait()
     assert connection.slow
