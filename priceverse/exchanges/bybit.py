@@ -1,7 +1,7 @@
 """Bybit v5 spot, topic `publicTrade`: frame → trades. Up to 1024 rows a frame, each a trade; `type` means nothing here.
 
 `S` is the taker's. `BT` marks a block trade: real, but off the book. Ids have gaps, so that a loss cannot be seen. The
-client sends a JSON ping every 20 s.
+client sends a JSON ping every 20 s. History is the last 60 trades.
 """
 
 import json
@@ -11,8 +11,8 @@ from functools import partial
 
 import msgspec
 
-from priceverse.exchanges import fields, frames
-from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Item, Reason
+from priceverse.exchanges import fields, frames, pages
+from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Gap, Item, Page, Reason, Request
 from priceverse.model.exchange import Exchange, Side
 from priceverse.model.trade import Trade
 
@@ -38,6 +38,17 @@ class _Frame(msgspec.Struct, gc=False):
     data: tuple[_Row, ...] = ()
 
 
+class _PastRow(msgspec.Struct, rename={"trade_id": "execId", "block": "isBlockTrade"}):
+    symbol: object = None
+    side: object = None
+    price: object = None
+    size: object = None
+    time: object = None
+    trade_id: object = None
+    block: object = None
+
+
+_PAGE = 60
 _DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
 
 
@@ -105,6 +116,21 @@ class Bybit(Adapter):
             )
         except fields.Refused as refused:
             return refused.reject()
+
+    def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:  # noqa: ARG002 - there is one page
+        """Ask for the newest."""
+        query = {"category": "spot", "symbol": gap.symbol, "limit": _PAGE}
+        return pages.request(rest_url, "/v5/market/recent-trade", query)
+
+    def page(self, gap: Gap, cursor: str, reply: bytes) -> Page:  # noqa: ARG002 - there is one page
+        """Read the rows of a success."""
+        result = pages.answered(reply, lambda parsed: parsed.get("retCode") == 0, "retCode", "retMsg").get("result")
+        listed = result.get("list") if isinstance(result, dict) else None
+        return pages.unnumbered(gap, frames.rows(listed, _PastRow, partial(self._past, gap.symbol)))
+
+    def _past(self, symbol: str, row: _PastRow) -> Item:
+        moved = _Row(symbol, row.side, row.price, row.size, row.time, row.trade_id, row.block)
+        return self._trade(moved, self._topics[symbol]) if row.symbol == symbol else frames.ignored(row.symbol)
 
     def _reply(self, frame: frames.Object) -> Control:
         """Read the reply to a request; spot answers a ping with `op` "ping", other products with "pong"."""

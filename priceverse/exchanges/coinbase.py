@@ -1,18 +1,21 @@
 """Coinbase Exchange, channels `matches` and `heartbeat`: frame → trades. One trade a frame; a `ticker` repeats it.
 
 `side` is the **maker's**: "buy" means that the taker sold. `last_match` is an old trade, sent again on every
-subscribing. A client that has not subscribed within 5 s is cut. No application ping.
+subscribing. A client that has not subscribed within 5 s is cut. No application ping. A heartbeat names the last trade.
+History goes back by id, and its `side` is the maker's too.
 """
 
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
+from urllib.parse import quote
 
 import msgspec
 
-from priceverse.exchanges import fields, frames
-from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Item, Reason
+from priceverse.exchanges import fields, frames, pages
+from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Gap, Item, Page, PageError, Reason, Request
 from priceverse.model.exchange import Exchange, Side
 from priceverse.model.trade import Trade
 
@@ -32,6 +35,7 @@ class _Row(msgspec.Struct, gc=False):
     trade_id: object = None
 
 
+_PAGE = 1000
 _DECODER = msgspec.json.Decoder(_Row, float_hook=str)
 
 
@@ -39,6 +43,8 @@ class Coinbase(Adapter):
     """The Coinbase Exchange adapter."""
 
     exchange = Exchange.COINBASE
+    is_numbered = True
+    pages_back = True
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Send one message a product, so that a refused one costs no other."""
@@ -84,6 +90,30 @@ class Coinbase(Adapter):
             )
         except fields.Refused as refused:
             return refused.reject()
+
+    def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:
+        """Ask by id, from the gap's end back: the other way the venue may skip the middle."""
+        before, asked = _asked(gap, cursor)
+        path = f"/products/{quote(gap.symbol, safe='')}/trades"
+        return pages.request(rest_url, path, {"limit": asked, "after": before})
+
+    def page(self, gap: Gap, cursor: str, reply: bytes) -> Page:
+        """Read a list of rows; an error comes as an object."""
+        parsed = pages.document(reply)
+        if not isinstance(parsed, list):
+            raise PageError(frames.shown(parsed.get("message", "") if isinstance(parsed, dict) else parsed))
+        before, asked = _asked(gap, cursor)
+        return pages.backward(gap, before, frames.rows(parsed, _Row, partial(self._past, gap.symbol)), asked)
+
+    def _past(self, symbol: str, row: _Row) -> Item:
+        row.type, row.product_id = "match", symbol
+        return self._trade(row)
+
+
+def _asked(gap: Gap, cursor: str) -> tuple[int | None, int]:
+    """Return the id under which a page lies, and its length."""
+    before = int(cursor) if cursor else pages.end(gap)
+    return before, pages.limit(_PAGE, pages.beginning(gap), before)
 
 
 def _control(kind: object, frame: frames.Object) -> Item:

@@ -25,12 +25,14 @@ SIDES: Final[Mapping[str, Side]] = {"buy": _BUY, "sell": _SELL}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ABSURD = 10**40
+_MATCHES_DIGITS = 5
 _LONGEST = 64
 """Characters of a number; `decimals.positive` admits forty digits."""
 
 _PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,24})?").fullmatch
 """Within the bounds of `decimals.positive` whatever the digits are, but for zero."""
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch
+_SECONDS = re.compile(r"([0-9]{1,15})\.([0-9]{1,24})").fullmatch
 _DIGITS = re.compile(r"[0-9]{1,40}").fullmatch
 _TEXT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}").fullmatch
 _SECOND = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}").fullmatch
@@ -88,6 +90,14 @@ def time_ns(value: object) -> int:
     return _plausible(_whole(value, Reason.BAD_TIME) // 1_000_000, value)
 
 
+def time_s(value: object) -> int:
+    """Return a time given in seconds, with any decimals, as ms, floored."""
+    tail = _SECONDS(value) if isinstance(value, str) else None
+    if tail is None:
+        return _plausible(_whole(value, Reason.BAD_TIME) * 1000, value)
+    return _plausible(int(tail[1]) * 1000 + int(f"{tail[2]}00"[:3]), value)
+
+
 def time_rfc3339(value: object) -> int:
     """Return an RFC 3339 time (any number of decimals, `Z` or an offset) as ms, floored."""
     if not isinstance(value, str):
@@ -135,6 +145,21 @@ def taker_by_maker(buyer_is_maker: object) -> Side:
     if isinstance(buyer_is_maker, bool):
         return _SELL if buyer_is_maker else _BUY
     raise Refused(Reason.BAD_SIDE, buyer_is_maker)
+
+
+def matches(value: object) -> int:
+    """Return how many matches a row joins; 1 where the venue does not say it, or nothing that could be it."""
+    if isinstance(value, str) and len(value) < _MATCHES_DIGITS and _DIGITS(value):
+        value = int(value)
+    return value if type(value) is int and 0 < value < 10**_MATCHES_DIGITS else 1
+
+
+def numeric(value: object) -> int | None:
+    """Return a whole number of a bounded length, None for anything else."""
+    try:
+        return _whole(value, Reason.BAD_ID)
+    except Refused:
+        return None
 
 
 def flag(value: object) -> bool:

@@ -67,13 +67,19 @@ def quick(decoder: msgspec.json.Decoder[Shape], text: str) -> Shape | None:
 
 def tree(text: str) -> Object | Reject:
     """Decode any JSON object. Literals that JSON lacks (NaN) and absurd integers stay text, for their row to answer."""
+    parsed = document(text)
+    return parsed if isinstance(parsed, dict | Reject) else reject(Reason.NOT_AN_OBJECT, parsed)
+
+
+def document(text: str) -> object | Reject:
+    """Decode any JSON at all, numbers as in `tree`."""
     try:
         parsed: object = _JSON.decode(text)
     except RecursionError:
         return Reject(Reason.TOO_DEEP, shown(text[:MAX_SYMBOL]))
     except ValueError:
         return reject(Reason.NOT_JSON, text)
-    return parsed if isinstance(parsed, dict) else reject(Reason.NOT_AN_OBJECT, parsed)
+    return parsed
 
 
 def rows(data: object, shape: type[Shape], trade: Callable[[Shape], Item]) -> list[Item]:

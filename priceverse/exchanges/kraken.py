@@ -1,19 +1,21 @@
 """Kraken WebSocket v2, channel `trade`: frame → trades. Several rows a frame, each a trade.
 
 Prices and volumes are bare JSON numbers whose trailing zeros count. A `snapshot` frame holds the last fifty trades
-again. `side` is the taker's. A heartbeat comes each second once anything is subscribed; nobody needs to ping.
+again. `side` is the taker's. A heartbeat comes each second once anything is subscribed; nobody needs to ping. History
+is the older API's: other names of symbols, rows that are lists, forward by time in ns.
 """
 
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import msgspec
 
-from priceverse.exchanges import fields, frames
-from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Item, Reason
-from priceverse.model.exchange import Exchange
+from priceverse.exchanges import fields, frames, pages
+from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Gap, Item, Page, Reason, Request
+from priceverse.model.exchange import Exchange, Side
 from priceverse.model.trade import Trade
 
 _HISTORICAL = {"snapshot": True, "update": False}
@@ -35,6 +37,22 @@ class _Frame(msgspec.Struct, gc=False):
     data: tuple[_Row, ...] = ()
 
 
+_COLUMNS = ("price", "volume", "time", "side", "order", "misc", "trade_id")
+
+
+class _PastRow(msgspec.Struct):
+    price: object = None
+    volume: object = None
+    time: object = None
+    side: object = None
+    trade_id: object = None
+
+
+_PAST_SIDES = {"b": Side.BUY, "s": Side.SELL}
+_PAST_BASES = {"BTC": "XBT", "DOGE": "XDG"}
+_PAGE = 1000
+_SLACK_MS = 1000
+"""History begins so long before the time of the last trade known: ids say what is new."""
 _DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
 
 
@@ -42,10 +60,12 @@ class Kraken(Adapter):
     """The Kraken adapter."""
 
     exchange = Exchange.KRAKEN
+    is_numbered = True
+    request_interval_s = 1.0
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
-        """Ask for all at once: the venue acknowledges or refuses each."""
-        params = {"channel": "trade", "symbol": list(symbols), "snapshot": False}
+        """Ask for all at once: the venue acknowledges or refuses each. The last fifty trades close a short gap."""
+        params = {"channel": "trade", "symbol": list(symbols), "snapshot": True}
         return [json.dumps({"method": "subscribe", "params": params, "req_id": 1})]
 
     def receive(self, frame: str | bytes) -> list[Item]:
@@ -96,6 +116,43 @@ class Kraken(Adapter):
             )
         except fields.Refused as refused:
             return refused.reject()
+
+    def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:
+        """Ask by time."""
+        base, _, quote = gap.symbol.partition("/")
+        pair = f"{_PAST_BASES.get(base, base)}{quote}"
+        query = {"pair": pair, "since": cursor or _since(gap), "count": _PAGE}
+        return pages.request(rest_url, "/0/public/Trades", query)
+
+    def page(self, gap: Gap, cursor: str, reply: bytes) -> Page:
+        """Read the one list beside `last`, whatever it is called."""
+        result = pages.answered(reply, lambda parsed: isinstance(parsed.get("result"), dict), "error")["result"]
+        assert isinstance(result, dict)
+        listed = next((value for key, value in result.items() if key != "last"), None)
+        items = frames.rows(pages.columns(listed, _COLUMNS), _PastRow, partial(self._past, gap.symbol))
+        page = pages.forward(gap, 0, items, _PAGE)
+        last = fields.numeric(result.get("last"))
+        leads_on = page.cursor is not None and last is not None and last > int(cursor or _since(gap))
+        return replace(page, cursor=str(last) if leads_on else None)
+
+    def _past(self, symbol: str, row: _PastRow) -> Item:
+        try:
+            return Trade(
+                self.exchange,
+                symbol,
+                self.pairs[symbol],
+                fields.price(row.price),
+                fields.volume(row.volume),
+                fields.time_s(row.time),
+                fields.numeric_id(row.trade_id),
+                fields.taker(row.side, _PAST_SIDES),
+            )
+        except fields.Refused as refused:
+            return refused.reject()
+
+
+def _since(gap: Gap) -> int:
+    return (gap.after.timestamp_ms - _SLACK_MS) * 1_000_000
 
 
 def _system(data: object) -> str:

@@ -1,7 +1,8 @@
 """KuCoin, topic `/market/match`: frame → trades. One trade a frame; time in **ns** as text; `side` is the taker's.
 
 A connection starts with a POST for a token, which names the endpoint and the ping interval and serves one connection of
-at most 24 h. The token is a secret. Subscribe after `welcome`; ids have gaps, so that a loss cannot be seen.
+at most 24 h. The token is a secret. Subscribe after `welcome`; ids have gaps, so that a loss cannot be seen. History is
+the last 100 trades.
 """
 
 import json
@@ -11,8 +12,8 @@ from functools import partial
 
 import msgspec
 
-from priceverse.exchanges import fields, frames, kucoin_token
-from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Item, Reason, Request
+from priceverse.exchanges import fields, frames, kucoin_token, pages
+from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Gap, Item, Page, Reason, Request
 from priceverse.model.exchange import Exchange
 from priceverse.model.trade import Trade
 
@@ -37,6 +38,15 @@ class _Frame(msgspec.Struct, gc=False):
     data: _Row | None = None
 
 
+class _PastRow(msgspec.Struct):
+    sequence: object = None
+    side: object = None
+    price: object = None
+    size: object = None
+    time: object = None
+
+
+_OK = "200000"
 _DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
 
 
@@ -115,6 +125,19 @@ class Kucoin(Adapter):
             )
         except fields.Refused as refused:
             return refused.reject()
+
+    def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:  # noqa: ARG002 - there is one page
+        """Ask for the newest."""
+        return pages.request(rest_url, "/api/v1/market/histories", {"symbol": gap.symbol})
+
+    def page(self, gap: Gap, cursor: str, reply: bytes) -> Page:  # noqa: ARG002 - there is one page
+        """Read the rows of a success. A row's `sequence` is the id of its trade."""
+        data = pages.answered(reply, lambda parsed: parsed.get("code") == _OK, "code", "msg").get("data")
+        return pages.unnumbered(gap, frames.rows(data, _PastRow, partial(self._past, gap.symbol)))
+
+    def _past(self, symbol: str, row: _PastRow) -> Item:
+        moved = _Row(symbol, row.side, row.price, row.size, row.time, row.sequence)
+        return self._trade(moved, self._topics[symbol])
 
     def _control(self, kind: str, frame: frames.Object) -> Control:
         match kind:

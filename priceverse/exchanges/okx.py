@@ -1,7 +1,8 @@
 """OKX v5 public, channel `trades`: frame → trades. Several rows a frame; a row is a taker's fill at one price.
 
 A row joins `count` matches and carries the id of the last. The first push after subscribing is an old trade, unmarked,
-again on each reconnect: only its id tells. The client pings with the text `ping` and gets the text `pong`.
+again on each reconnect: only its id tells. The client pings with the text `ping` and gets the text `pong`. History goes
+back by id, a row for each match.
 """
 
 import json
@@ -11,8 +12,8 @@ from functools import partial
 
 import msgspec
 
-from priceverse.exchanges import fields, frames
-from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Item, Reason
+from priceverse.exchanges import fields, frames, pages
+from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Gap, Item, Page, Reason, Request
 from priceverse.model.exchange import Exchange
 from priceverse.model.trade import Trade
 
@@ -29,6 +30,7 @@ class _Row(msgspec.Struct, gc=False, rename={"symbol": "instId", "trade_id": "tr
     sz: object = None
     side: object = None
     ts: object = None
+    count: object = None
 
 
 class _Arg(msgspec.Struct, gc=False, rename={"symbol": "instId"}):
@@ -41,6 +43,8 @@ class _Frame(msgspec.Struct, gc=False):
     data: tuple[_Row, ...] = ()
 
 
+_OK = "0"
+_PAGE = 100
 _DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
 
 
@@ -48,6 +52,8 @@ class Okx(Adapter):
     """The OKX adapter."""
 
     exchange = Exchange.OKX
+    is_numbered = True
+    pages_back = True
 
     def endpoint(self, ws_url: str, prelude: bytes | None, connect_id: str) -> Endpoint:  # noqa: ARG002 - not needed
         """Keep the connection by pings."""
@@ -106,9 +112,35 @@ class Okx(Adapter):
                 fields.time_ms(row.ts),
                 fields.text_id(row.trade_id),
                 fields.taker(row.side, fields.SIDES),
+                count=fields.matches(row.count),
             )
         except fields.Refused as refused:
             return refused.reject()
+
+    def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:
+        """Ask by id, from the gap's end back."""
+        before, asked = _asked(gap, cursor)
+        query = {"instId": gap.symbol, "type": 1, "after": before, "limit": asked}
+        return pages.request(rest_url, "/api/v5/market/history-trades", query)
+
+    def page(self, gap: Gap, cursor: str, reply: bytes) -> Page:
+        """Read the rows of a success."""
+        data = pages.answered(reply, lambda parsed: parsed.get("code") == _OK, "code", "msg").get("data")
+        before, asked = _asked(gap, cursor)
+        return pages.backward(gap, before, frames.rows(data, _Row, partial(self._past, gap.symbol)), asked)
+
+    def _past(self, symbol: str, row: _Row) -> Item:
+        try:
+            row.trade_id, row.count = fields.numeric_id(row.trade_id), 1
+        except fields.Refused as refused:
+            return refused.reject()
+        return self._trade(row, symbol)
+
+
+def _asked(gap: Gap, cursor: str) -> tuple[int | None, int]:
+    """Return the id under which a page lies, and its length."""
+    before = int(cursor) if cursor else pages.end(gap)
+    return before, pages.limit(_PAGE, pages.beginning(gap), before)
 
 
 def _event(frame: frames.Object, arg: frames.Object) -> Control:

@@ -67,7 +67,7 @@ Item = Trade | Control | Reject
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request to make before connecting (KuCoin's token) or for backfill."""
+    """An HTTP request to make before connecting (KuCoin's token) or for history."""
 
     method: str
     url: str
@@ -87,6 +87,41 @@ class Endpoint:
     wait_welcome: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A trade as a place in its symbol's history."""
+
+    trade_id: str
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Trades of a symbol that are wanted: those between two others, or up to the newest where `before` is None."""
+
+    symbol: str
+    after: Mark
+    before: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one REST reply holds of a gap: its trades, oldest first, and the rows that were none.
+
+    `cursor` is the venue's word for the next page; None: there is none. `is_cut`: where ids tell nothing, that the
+    venue no longer has the gap's beginning.
+    """
+
+    trades: tuple[Trade, ...]
+    rejects: tuple[Reject, ...] = ()
+    cursor: str | None = None
+    is_cut: bool = False
+
+
+class PageError(Exception):
+    """A reply is no page of trades; the text says what came instead."""
+
+
 class PreludeError(Exception):
     """The reply to the prelude cannot be used; the text says what came and what was expected."""
 
@@ -102,6 +137,12 @@ class Adapter(Protocol):
     pairs: Mapping[str, str]
     lifetime_s: float | None = None
     """The venue cuts a connection of this age; None where no limit is documented."""
+    is_numbered: bool = False
+    """A symbol's ids rise by `Trade.count`, so that a missing id is a missing trade."""
+    pages_back: bool = False
+    """Pages of history come newest first."""
+    request_interval_s: float = 0.2
+    """The shortest time between requests for history that is within the venue's limits."""
 
     def __init__(self, symbols: Mapping[str, str]) -> None:
         self.pairs = symbols
@@ -127,5 +168,16 @@ class Adapter(Protocol):
 
         A frame of trades gives one item per row, so an item's position is the row's; a row of a symbol that is not in
         the map is a Control IGNORED. No other frame gives a Trade. Bounded in time and memory whatever comes.
+        """
+        ...
+
+    def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:
+        """Return the request for a page of the gap: the first, or the one that the last page's cursor names."""
+        ...
+
+    def page(self, gap: Gap, cursor: str, reply: bytes) -> Page:
+        """Read the reply to `history(…, gap, cursor)`. Raises PageError, and nothing else whatever comes.
+
+        Only trades inside the gap are in the page. A cursor always leads on: paging ends.
         """
         ...

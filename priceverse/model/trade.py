@@ -13,7 +13,8 @@ class Trade:
     `price` and `volume` hold exactly the digits received, in the venue's own quote currency and in the base currency.
     `timestamp_ms` is the exchange's time, floored to ms UTC. `trade_id` is unique per exchange and symbol; `side` is
     the taker's. `historical` marks what the venue replays on subscribing: real, but maybe already counted.
-    `block` marks an off-book trade, which does not make a price.
+    `block` marks an off-book trade, which does not make a price. `count` is above 1 where a row joins several matches:
+    it stands for the ids `trade_id` - `count` + 1 to `trade_id`.
     """
 
     exchange: str
@@ -26,3 +27,4 @@ class Trade:
     side: Side
     historical: bool = False
     block: bool = False
+    count: int = 1

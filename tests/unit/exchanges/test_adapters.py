@@ -21,7 +21,7 @@ ASKED = {
     Exchange.KRAKEN: [
         {
             "method": "subscribe",
-            "params": {"channel": "trade", "symbol": ["BTC/USD", "ETH/USD"], "snapshot": False},
+            "params": {"channel": "trade", "symbol": ["BTC/USD", "ETH/USD"], "snapshot": True},
             "req_id": 1,
         }
     ],
