@@ -75,7 +75,7 @@ async def working(settings: Settings) -> AsyncIterator[Keeper]:
 
 async def until(condition: Callable[[], Any]) -> Any:
     """Wait until `condition()`, awaited if need be, is true, and return it."""
-    while not (answer := await found if isawaitable(found := condition()) else found):
+    while not (answer := await found if isawaitable(found := condition()) else found):  # noqa: ASYNC110 - nothing tells
         await trio.sleep(0.02)
     return answer
 
