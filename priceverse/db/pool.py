@@ -27,7 +27,7 @@ __all__ = ["Database", "DatabaseUnavailable", "Reason"]
 
 T = TypeVar("T")
 
-_LOOK_S = 0.05
+_LOOK_S = 0.2
 _SPARE_S = 0.5
 _GIVE_UP_CONNECTING_S = 1.0
 

@@ -21,6 +21,7 @@ _OPTIONS = {
     "shared_buffers": "32MB",
     "max_connections": "100",
     "max_wal_size": "256MB",
+    "recovery_init_sync_method": "syncfs",  # after a kill: one call instead of one per file, 0.1 s instead of 2
     "timezone": "UTC",
     "log_timezone": "UTC",
     "lc_messages": "C",

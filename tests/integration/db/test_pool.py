@@ -222,7 +222,7 @@ async def test_a_server_killed_in_the_middle_of_a_statement(
 async def test_a_server_that_hangs_is_given_up_in_time(
     own_server: PostgresServer, own_settings: DatabaseSettings
 ) -> None:
-    async with Database(own_settings) as db:
+    async with Database(own_settings.model_copy(update={"pool": Pool(min=1, max=1)})) as db:
         backend = int(str(await scalar(db, "SELECT pg_backend_pid()")))
         os.kill(backend, signal.SIGSTOP)
         try:
