@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
+from itertools import accumulate
 from typing import NamedTuple
 
 from priceverse.model.decimals import EXACT
@@ -60,12 +61,8 @@ def venue(exchange: str, levels: Sequence[Level], max_deviation: Decimal) -> Ven
 
 def _median(levels: Sequence[Level], total: int) -> Decimal:
     """Return the level of the middle trade, the lower one of two."""
-    passed = 0
-    for level in levels:
-        passed += level.trades
-        if 2 * passed >= total:
-            return level.price
-    raise AssertionError("a venue without trades")
+    passed = accumulate(level.trades for level in levels)
+    return next(level.price for level, so_far in zip(levels, passed, strict=True) if 2 * so_far >= total)
 
 
 def _near(levels: Sequence[Level], median: Decimal, max_deviation: Decimal) -> list[Level]:

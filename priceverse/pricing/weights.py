@@ -3,9 +3,11 @@
 The rule: shares add up to one, and nothing is rounded here beyond the 200 digits of `EXACT`.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import reduce
+from itertools import accumulate
 from typing import NamedTuple, assert_never
 
 from priceverse.model.decimals import EXACT
@@ -66,15 +68,11 @@ def combine(venues: Sequence[Admitted], weights: Sequence[Decimal], method: Meth
 def weighted_median(prices: Sequence[Decimal], weights: Sequence[Decimal]) -> Decimal:
     """Return the price at which half of the weight lies on either side; the middle of two where it falls between."""
     ordered = sorted(zip(prices, weights, strict=True))
-    half = EXACT.divide(_total(weights), TWO)
-    passed = Decimal(0)
-    for place, (price, weight) in enumerate(ordered):
-        passed = EXACT.add(passed, weight)
-        if passed == half and place + 1 < len(ordered):
-            return EXACT.divide(EXACT.add(price, ordered[place + 1][0]), TWO)
-        if passed >= half:
-            return price
-    raise AssertionError("a median of nothing")
+    passed = list(accumulate((weight for _, weight in ordered), EXACT.add))
+    half = EXACT.divide(passed[-1], TWO)
+    place = bisect_left(passed, half)
+    price = ordered[place][0]
+    return EXACT.divide(EXACT.add(price, ordered[place + 1][0]), TWO) if passed[place] == half else price
 
 
 def median(prices: Sequence[Decimal]) -> Decimal:

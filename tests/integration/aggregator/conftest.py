@@ -47,6 +47,7 @@ class Running:
     """An aggregator that is running: `own` assigns pairs and waits for the word."""
 
     stopping: trio.Event = field(default_factory=trio.Event)
+    ended: trio.Event = field(default_factory=trio.Event)
     confirmed: list[frozenset[str]] = field(default_factory=list)
     stats: Callable[[], dict[str, Any]] = dict
 
@@ -79,8 +80,12 @@ async def aggregating(settings: Settings, *pairs: str, child: str = "aggregator.
     async def say_ready() -> None:
         ready.set()
 
+    async def serve_to_the_end() -> None:
+        await serve(settings, running.duties(child, say_ready))
+        running.ended.set()
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve, settings, running.duties(child, say_ready))
+        nursery.start_soon(serve_to_the_end)
         with trio.fail_after(20):
             await ready.wait()
             await running.own(*pairs)

@@ -114,6 +114,19 @@ async def test_a_pair_moves_to_another_aggregator_without_a_gap(settings, door, 
     await assert_rows_are_exact(settings, door, found)
 
 
+async def test_told_to_stop_it_stores_what_is_settled_and_ends(settings, door, market, connect):
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        with trio.fail_after(20):
+            async with aggregating(settings, "usdt-usd") as aggregator:
+                await trio.sleep(2)
+                aggregator.stopping.set()
+                await aggregator.ended.wait()
+        nursery.cancel_scope.cancel()
+    stored = {at for name, at, *_ in rows(connect) if name == "usdt-usd"}
+    assert max(stored) >= now_ms() - 3000
+
+
 async def test_an_emptied_redis_is_filled_again_and_history_goes_on(settings, door, market, connect):
     async with trio.open_nursery() as nursery:
         await nursery.start(market.run)

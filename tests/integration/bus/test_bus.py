@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 import trio
+from redis.exceptions import ResponseError
 
 from priceverse.bus import group, keys, prices, rates, stats, trades
 from priceverse.bus.client import RedisDoor, RedisUnavailable
@@ -137,6 +138,26 @@ async def test_acknowledging_settles_what_any_consumer_left_behind(door, redis_s
 async def test_without_a_group_nothing_is_pending(door):
     assert await group.oldest_pending(door, PAIR) is None
     assert await group.acknowledge(door, PAIR, now_ms()) == 0
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda door: group.seek(door, PAIR, BEGINNING),
+        lambda door: group.oldest_pending(door, PAIR),
+        lambda door: group.acknowledge(door, PAIR, 1),
+        lambda door: TradeReader(door, "a").read([PAIR], {}),
+    ],
+)
+async def test_a_key_of_another_type_is_not_taken_for_an_emptied_redis(door, use):
+    await door.run(lambda client: client.set(keys.trades(PAIR), b"surprise"))
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await use(door)
+
+
+async def test_writing_nothing_is_nothing(door, writer):
+    await writer.publish([])
+    assert await door.run(lambda client: client.dbsize()) == 0
 
 
 async def test_old_trades_are_forgotten(door, redis_settings):

@@ -211,3 +211,19 @@ def test_a_rate_that_goes_stale_ends_the_repetition_of_derived_prices():
     fresh = Desk(Pace(), Rates())
     seat_at(fresh, "btc-usd", START, ("btc-rub",)).restored = before.prices
     assert [price.pair for price in fresh.due(START + 20)[0].prices] == ["btc-usd"]
+
+
+def test_a_desk_without_a_reference_settles_pairs_that_need_none():
+    desk = a_desk_with_one_trade()
+    desk.seats["btc-usd"].pricer.reach(START + 12_000)
+    assert [[row.price for row in done.rows] for done in desk.settle()] == [[], [100, Decimal("7854.31")]]
+
+
+def test_what_could_not_be_published_is_due_again_at_once():
+    desk = a_desk_with_one_trade()
+    due = desk.due(START + 10)
+    desk.unpublished(due)
+    assert desk.due(START + 11)[0].prices == due[0].prices
+    del desk.seats["btc-usd"]
+    desk.unpublished(due)
+    assert desk.due(START + 12) == []
