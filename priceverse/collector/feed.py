@@ -91,21 +91,20 @@ class Feed:
             self._report(failure.ended, state.next_action.sleep, attempt=state.attempt_number)
 
     def _report(self, ended: Ended, pause_s: float | None, *, attempt: int) -> None:
-        """Say once what is wrong and when the next attempt comes; None: not in this process any more."""
+        """Say what is wrong and when the next attempt comes; None: not in this process any more."""
         next_ms = None if pause_s is None else self._ports.now_ms() + int(pause_s * 1000)
         self._ports.ledger.failed(ended, next_ms)
         suppressed = self._throttle.passes(ended.why, trio.current_time())
         if suppressed is None and pause_s is not None:
             return
-        event = f"exchange_{ended.why}" if pause_s is not None else "exchange_given_up"
         get_logger().warning(
-            event,
+            f"exchange_{ended.why}" if pause_s is not None else "exchange_given_up",
             host=ended.where,
             reason=ended.detail,
             code=ended.code,
             status=ended.status,
             attempt=attempt,
             attempts=self._max_attempts,
-            next_attempt_s=None if pause_s is None else round(pause_s, 1),
+            next_attempt_s="when the supervisor restarts it" if pause_s is None else round(pause_s, 1),
             suppressed=suppressed or 0,
         )
