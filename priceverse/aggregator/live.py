@@ -11,7 +11,9 @@ from priceverse.clock import now_ms
 from priceverse.log import get_logger
 from priceverse.pricing.desk import Desk, Due
 
-TICK_S = 0.05
+LONGEST_IDLE_S = 1.0
+"""The clock may go back meanwhile."""
+
 AWAY_S = 0.5
 LATENCY_SPAN_MS = 60_000
 
@@ -35,7 +37,7 @@ class Latencies:
 
 
 class Publisher:
-    """Publishes what the desk says is due. `wake` it when trades came; it looks by itself every tick."""
+    """Publishes what the desk says is due; `wake` it when trades came."""
 
     def __init__(self, desk: Desk, door: RedisDoor) -> None:
         self._desk = desk
@@ -46,18 +48,22 @@ class Publisher:
         self.is_redis_away = False
 
     def wake(self) -> None:
-        """Look at once."""
+        """Look again what is due, and when."""
         self._woken.set()
 
     async def run(self) -> None:
         """Publish for ever."""
         while True:
-            with trio.move_on_after(TICK_S):
+            with trio.move_on_after(self._idle_s()):
                 await self._woken.wait()
             self._woken = trio.Event()
             due = self._desk.due(now_ms())
             if due and not await self._publish(due):
                 await trio.sleep(AWAY_S)
+
+    def _idle_s(self) -> float:
+        due_ms = self._desk.next_due_ms()
+        return LONGEST_IDLE_S if due_ms is None else min(max(due_ms - now_ms(), 0) / 1000, LONGEST_IDLE_S)
 
     async def _publish(self, due: Sequence[Due]) -> bool:
         """Publish, or let it be due again; tell whether Redis took it."""

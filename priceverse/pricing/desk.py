@@ -82,6 +82,11 @@ class Desk:
         ]
         return [due for seat in seats if (due := self._due(seat, now_ms)).prices]
 
+    def next_due_ms(self) -> int | None:
+        """Return when something is due next, if no trade comes before; None without pairs."""
+        seats = self.seats.values()
+        return min((self.pace.due_ms(seat.published_ms, fresh=seat.pricer.fresh) for seat in seats), default=None)
+
     def unpublished(self, due: Iterable[Due]) -> None:
         """Let prices that could not be published be due again at once."""
         for each in due:

@@ -39,8 +39,10 @@ class Pace:
     publish_ms: int = 250
     heartbeat_ms: int = 1000
 
+    def due_ms(self, published_ms: int | None, *, fresh: bool) -> int:
+        """Return when to publish next, given when that was last done and whether there is something new."""
+        return 0 if published_ms is None else published_ms + (self.publish_ms if fresh else self.heartbeat_ms)
+
     def is_due(self, now_ms: int, published_ms: int | None, *, fresh: bool) -> bool:
-        """Tell whether to publish, given when that was last done and whether there is something new."""
-        if published_ms is None or now_ms < published_ms:  # never, or the clock went back
-            return True
-        return now_ms - published_ms >= (self.publish_ms if fresh else self.heartbeat_ms)
+        """Tell whether to publish now; after the clock went back, at once."""
+        return now_ms >= self.due_ms(published_ms, fresh=fresh) or now_ms < (published_ms or 0)

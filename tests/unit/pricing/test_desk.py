@@ -227,3 +227,13 @@ def test_what_could_not_be_published_is_due_again_at_once():
     del desk.seats["btc-usd"]
     desk.unpublished(due)
     assert desk.due(START + 12) == []
+
+
+def test_the_desk_knows_when_something_is_due_next():
+    desk = a_desk_with_one_trade()
+    assert desk.next_due_ms() == 0
+    desk.due(START + 10)
+    assert desk.next_due_ms() == START + 1010
+    feed(desk.seats["btc-usd"].pricer, [entry(START + 20, START + 15)])
+    assert desk.next_due_ms() == START + 260
+    assert Desk(Pace(), RATES).next_due_ms() is None
