@@ -8,6 +8,7 @@ connection is probed before it is lent: those that a restart cut are replaced un
 import contextlib
 import logging
 import os
+import select
 import socket
 import threading
 import time
@@ -51,7 +52,7 @@ class Database:
             min_size=settings.pool.min,
             max_size=settings.pool.max,
             open=False,
-            check=ConnectionPool.check_connection,
+            check=_require_open,
             reconnect_timeout=_GIVE_UP_CONNECTING_S,
             num_workers=1,
         )
@@ -111,7 +112,7 @@ class Database:
         began = time.monotonic()
         while True:
             if (fault := self._last_fault.since(began - _SPARE_S)) and not self._has_idle():
-                raise fault
+                raise DatabaseUnavailable(fault.reason, str(fault))  # one per caller: tracebacks grow
             with contextlib.suppress(PoolTimeout):
                 return self._pool.getconn(timeout=_LOOK_S)
             if time.monotonic() - began > self._settings.connect_timeout_s:
@@ -178,6 +179,18 @@ class _Loan:
             self._is_over = True
             if self._connection is not None:
                 _cut(self._connection)
+
+
+def _require_open(connection: psycopg.Connection) -> None:
+    """Raise unless the connection is as idle as we left it: what comes unasked is the server's farewell.
+
+    No round trip: it costs nothing and cannot hang on a server that does.
+    """
+    wire = select.poll()
+    wire.register(connection.fileno(), select.POLLIN)
+    if wire.poll(0):
+        connection.close()  # libpq has not noticed yet, and the pool asks libpq
+        raise psycopg.OperationalError("the server closed the connection")
 
 
 def _cut(connection: psycopg.Connection) -> None:
