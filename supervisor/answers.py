@@ -30,6 +30,7 @@ _FOLLOWER_EVENTS = 1024
 _SERVING = {State.READY, State.DONE}
 
 Reload = Callable[[bool], Awaitable[Mapping[str, object]]]
+Wait = Callable[[Sequence[Slot]], Awaitable[None]]
 
 
 class History:
@@ -145,40 +146,53 @@ class Answers:
     # --- changing
 
     async def start(self, args: Mapping[str, Any]) -> object:
-        slots = self._apply(args["target"], Kind.WANT)
-        return await self._until_serving(slots, args["timeout"])
+        return await self._in_order(args, Kind.WANT, self._until_serving)
 
     async def stop(self, args: Mapping[str, Any]) -> object:
-        slots = self._apply(args["target"], Kind.UNWANT)
-        return await self._until_gone(slots, args["timeout"])
+        return await self._in_order(args, Kind.UNWANT, self._until_gone, last_first=True)
 
     async def drain(self, args: Mapping[str, Any]) -> object:
-        slots = self._apply(args["target"], Kind.DRAIN)
-        return await self._until_gone(slots, args["timeout"])
+        return await self._in_order(args, Kind.DRAIN, self._until_gone, last_first=True)
+
+    async def _in_order(
+        self, args: Mapping[str, Any], kind: Kind, wait: Wait, *, last_first: bool = False
+    ) -> dict[str, object]:
+        """Apply `kind` to the target, one start order after the other, each awaited before the next."""
+        slots = self._slots(args["target"])
+        with _deadline(args["timeout"], f"{kind} {args['target']}"):
+            for order in sorted({slot.spec.order for slot in slots}, reverse=last_first):
+                side_by_side = [slot for slot in slots if slot.spec.order == order]
+                for slot in side_by_side:
+                    self.tree.apply(slot.spec.name, kind, reason="asked for")
+                await wait(side_by_side)
+        return _named(slots)
 
     async def reset(self, args: Mapping[str, Any]) -> object:
-        return {"version": 1, "children": [slot.spec.name for slot in self._apply(args["target"], Kind.RESET)]}
+        slots = self._slots(args["target"])
+        for slot in slots:
+            self.tree.apply(slot.spec.name, Kind.RESET, reason="asked for")
+        return _named(slots)
 
     async def restart(self, args: Mapping[str, Any]) -> object:
         if args["rolling"]:
-            return await self._roll(args["target"], args["timeout"])
-        slots = self._slots(args["target"])
-        spawns = {slot.spec.name: slot.spawns for slot in slots}
-        self._apply(args["target"], Kind.RENEW)
-        return await self._until_serving(slots, args["timeout"], spawns)
+            with _deadline(args["timeout"], f"rolling restart of {args['target']}"):
+                return await self._roll(args["target"])
+        spawns = {slot.spec.name: slot.spawns for slot in self._slots(args["target"])}
 
-    async def _roll(self, target: str, timeout_s: float) -> object:
-        renewed: list[str] = []
-        with _deadline(timeout_s, f"rolling restart of {target}"):
-            slots = self._slots(target)
-            for pool in dict.fromkeys(slot.spec.pool for slot in slots if slot.spec.pool is not None):
-                renewed += await self.fleet.roll(pool, reason="rolling restart")
-            for slot in (slot for slot in slots if slot.spec.pool is None):
-                spawns = {slot.spec.name: slot.spawns}
-                self.tree.apply(slot.spec.name, Kind.RENEW, reason="rolling restart")
-                await self._until_serving([slot], timeout_s, spawns)
-                renewed.append(slot.spec.name)
-        return {"version": 1, "children": renewed}
+        async def renewed(side_by_side: Sequence[Slot]) -> None:
+            await self._until_serving(side_by_side, spawns)
+
+        return await self._in_order(args, Kind.RENEW, renewed)
+
+    async def _roll(self, target: str) -> object:
+        slots = self._slots(target)
+        for pool in dict.fromkeys(slot.spec.pool for slot in slots if slot.spec.pool is not None):
+            await self.fleet.roll(pool, reason="rolling restart")
+        for slot in (slot for slot in slots if slot.spec.pool is None):
+            spawns = {slot.spec.name: slot.spawns}
+            self.tree.apply(slot.spec.name, Kind.RENEW, reason="rolling restart")
+            await self._until_serving([slot], spawns)
+        return _named(slots)
 
     async def scale(self, args: Mapping[str, Any]) -> object:
         self._require_pool(args["pool"])
@@ -221,32 +235,20 @@ class Answers:
     def _all_gone(self) -> bool:
         return not any(slot.life.has_process for slot in self.tree.slots.values())
 
-    async def _until_serving(
-        self, slots: Sequence[Slot], timeout_s: float, after: Mapping[str, int] | None = None
-    ) -> object:
+    async def _until_serving(self, slots: Sequence[Slot], after: Mapping[str, int] | None = None) -> None:
         """Wait until each is ready, by a process later than `after` spawns; raises ControlError if one is given up."""
         spawns = after or {}
-        with _deadline(timeout_s, "waiting for ready"):
-            while late := [slot for slot in slots if not _serves(slot, spawns.get(slot.spec.name, 0))]:
-                fatal = [slot for slot in late if slot.life.state is State.FATAL]
-                if fatal:
-                    raise ControlError(f"{fatal[0].spec.name} is fatal: {fatal[0].life.reason}", code=3)
-                await self.tree.changed.wait()
-        return {"version": 1, "children": [slot.spec.name for slot in slots]}
+        while late := [slot for slot in slots if not _serves(slot, spawns.get(slot.spec.name, 0))]:
+            fatal = [slot for slot in late if slot.life.state is State.FATAL]
+            if fatal:
+                raise ControlError(f"{fatal[0].spec.name} is fatal: {fatal[0].life.reason}", code=3)
+            await self.tree.changed.wait()
 
-    async def _until_gone(self, slots: Sequence[Slot], timeout_s: float) -> object:
-        with _deadline(timeout_s, "waiting for the end"):
-            while any(slot.life.has_process for slot in slots):
-                await self.tree.changed.wait()
-        return {"version": 1, "children": [slot.spec.name for slot in slots]}
+    async def _until_gone(self, slots: Sequence[Slot]) -> None:
+        while any(slot.life.has_process for slot in slots):
+            await self.tree.changed.wait()
 
     # --- targets
-
-    def _apply(self, target: str, kind: Kind) -> list[Slot]:
-        slots = self._slots(target)
-        for slot in slots:
-            self.tree.apply(slot.spec.name, kind, reason="asked for")
-        return slots
 
     def _slots(self, target: str) -> list[Slot]:
         if target == "all":
@@ -280,6 +282,10 @@ class Answers:
                 if method in slot.methods:
                     nursery.start_soon(ask, slot)
         return [{"child": name, **replies[name]} for name in sorted(replies)]
+
+
+def _named(slots: Sequence[Slot]) -> dict[str, object]:
+    return {"version": 1, "children": [slot.spec.name for slot in slots]}
 
 
 def _serves(slot: Slot, after: int) -> bool:

@@ -32,6 +32,7 @@ class Pool:
 
     spec: PoolSpec
     size: int
+    spare: str = ""  # the extra member of a rolling restart
     leaving: set[str] = field(default_factory=set)
     holdings: dict[str, Holding] = field(default_factory=dict)
     told_at: dict[str, float] = field(default_factory=dict)
@@ -83,6 +84,9 @@ class Fleet:
     def staying(self, pool: Pool) -> list[Slot]:
         return [slot for slot in self.members(pool) if not slot.is_retiring and slot.spec.name not in pool.leaving]
 
+    def _regular(self, pool: Pool) -> list[Slot]:
+        return [slot for slot in self.staying(pool) if slot.spec.name != pool.spare]
+
     def scale(self, name: str, size: int, *, why: str) -> None:
         """Set a pool's size; raises ControlError outside its bounds."""
         pool = self.pools[name]
@@ -91,9 +95,9 @@ class Fleet:
         before, pool.size = pool.size, size
         if before != size:
             self._tree.report(Name.POOL_SCALED, pool=name, size=size, before=before, why=why)
-        while len(staying := self.staying(pool)) < size:
+        while len(regular := self._regular(pool)) < size:
             self._add(pool)
-        for slot in sorted(staying, key=_index)[size:]:
+        for slot in sorted(regular, key=_index)[size:]:
             self._nursery.start_soon(self._dismiss, pool, slot, "scaled down")
 
     def _add(self, pool: Pool) -> Slot:
@@ -108,6 +112,8 @@ class Fleet:
         while slot.spec.name in self._tree.slots:
             await self._tree.changed.wait()
         pool.leaving.discard(slot.spec.name)
+        if pool.spare == slot.spec.name:
+            pool.spare = ""
 
     async def _unload(self, pool: Pool, slot: Slot) -> None:
         """Have a member's keys move away; gives up waiting after its stop deadline."""
@@ -144,11 +150,16 @@ class Fleet:
     async def _roll(self, pool: Pool, names: Sequence[str], reason: str) -> list[str]:
         async with pool.rolling:
             spare = self._add(pool)
-            await self._serving(spare)
-            renewed = [name for name in names if name in self._tree.slots]
-            for name in renewed:
-                await self._renew(pool, self._tree.slots[name], reason)
-            await self._dismiss(pool, spare, "spare no longer needed")
+            pool.spare = spare.spec.name
+            try:
+                await self._serving(spare)
+                renewed = [name for name in names if name in self._tree.slots]
+                for name in renewed:
+                    await self._renew(pool, self._tree.slots[name], reason)
+            finally:
+                self._nursery.start_soon(self._dismiss, pool, spare, "spare no longer needed")
+            while pool.spare in self._tree.slots:
+                await self._tree.changed.wait()
         self._tree.report(Name.POOL_ROLLED, pool=pool.spec.name, members=renewed, reason=reason)
         return renewed
 

@@ -45,7 +45,14 @@ def open_all(specs: Iterable[ListenerSpec], inherited: Iterable[Inherited] = ())
     given = [(each.name, socket.socket(fileno=each.fd)) for each in inherited]
     for _, sock in given:
         sock.set_inheritable(False)
-    return {spec.name: _taken(spec, given) or _bound(spec) for spec in specs}
+    wanted = list(specs)
+    if len(wanted) == len(given) == 1:  # nothing else can be meant
+        given = [(wanted[0].name, given[0][1])]
+    taken = {spec.name: _taken(spec, given) for spec in wanted}
+    for name, sock in given:
+        if sock not in taken.values():
+            raise ListenError(f"no listener wants the inherited socket {name or _address(sock)}")
+    return {spec.name: taken[spec.name] or _bound(spec) for spec in wanted}
 
 
 def addresses(sockets: Mapping[str, socket.socket]) -> dict[str, Address]:

@@ -17,6 +17,7 @@ from supervisor.exits import Decision, Exit
 from supervisor.intensity import Intensity
 from supervisor.spec import ChildSpec, Restart
 
+QUICK_S = 1.0  # a run that ends sooner after being ready is not recycled at once again and again
 ABORT_GRACE_S = 1.0  # for the stacks to be written between SIGABRT and SIGKILL
 
 
@@ -266,7 +267,7 @@ def died(rules: Rules, life: Life, happened: Input) -> Step:
     started = replace(ended, ready_at=None)
     match happened.decision:
         case Decision.RECYCLE:
-            return replace(started, state=State.WAITING, failures=0), ()
+            return _recycled(rules, ended, happened, end)
         case Decision.STOP:
             return _never_again(rules, started, end)
         case Decision.ESCALATE:
@@ -285,6 +286,14 @@ def _never_again(rules: Rules, life: Life, end: Exit) -> Step:
     return fatal, (
         Report(Name.CHILD_FATAL, {"reason": life.reason, "retried": False, "critical": rules.spec.critical}),
     )
+
+
+def _recycled(rules: Rules, life: Life, happened: Input, end: Exit) -> Step:
+    """Start again at once; but a child that ends itself as soon as it is ready only once, then with growing delays."""
+    is_quick = life.ready_at is None or happened.now - life.ready_at < QUICK_S
+    if is_quick and not (end.is_from_outside and end.was_ready):
+        return _delayed(rules, life, happened)
+    return replace(life, state=State.WAITING, ready_at=None, failures=0, immediate_spent=False), ()
 
 
 def _counted(rules: Rules, life: Life, happened: Input) -> Step:

@@ -94,11 +94,11 @@ class Reloader:
             try:
                 new = self._new()
                 made, effective = plan(self._tree.spec, new), self._effective(new)
+                if not dry_run:
+                    await self._carry_out(made, effective)
             except ControlError as fault:
                 self._tree.report(Name.RELOAD_REFUSED, fault=str(fault))
                 raise
-            if not dry_run:
-                await self._carry_out(made, effective)
             return {"dry_run": dry_run, **made.as_json()}
 
     def _new(self) -> TreeSpec:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import trio
 
-from supervisor import control, listeners
+from supervisor import control, exits, listeners
 from supervisor.answers import Answers, History
 from supervisor.claim import Claim, Orphan, Record
 from supervisor.errors import ControlError
 from supervisor.events import Event, Name
-from supervisor.exits import OnExit, on_child_exit
+from supervisor.exits import OnExit
 from supervisor.fleet import Fleet
 from supervisor.listeners import Address
 from supervisor.machine import State
@@ -39,7 +39,7 @@ class _Hooks:
     on_event: OnEvent
     on_ready: OnReady | None
     on_beat: OnBeat | None
-    on_exit: OnExit
+    on_child_exit: OnExit
     reload: Callable[[], TreeSpec] | None
     program: str
 
@@ -61,7 +61,7 @@ async def run(
     reload: Callable[[], TreeSpec] | None = None,
     on_ready: OnReady | None = None,
     on_beat: OnBeat | None = None,
-    on_exit: OnExit = on_child_exit,
+    on_child_exit: OnExit = exits.on_child_exit,
     program: str = "supervisor",
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> int:
@@ -69,10 +69,11 @@ async def run(
 
     SIGTERM and SIGINT stop in order, the second one at once; SIGHUP reads `reload` again. `on_ready` is called once,
     when every child has settled, with the bound addresses of the listeners; `on_beat` with a child's name, the pid of
-    its process and each beat. Raises SupervisorError if it cannot start.
+    its process and each beat; `on_child_exit` decides what follows from an exit that nobody asked for.
+    Raises SupervisorError if it cannot start.
     """
     assert threading.current_thread() is threading.main_thread(), "PR_SET_PDEATHSIG follows the spawning thread"
-    hooks = _Hooks(on_event, on_ready, on_beat, on_exit, reload, program)
+    hooks = _Hooks(on_event, on_ready, on_beat, on_child_exit, reload, program)
     with contextlib.ExitStack() as stack:
         ground = _ground(tree, stack)
         return await _run(tree, hooks, ground, task_status)
@@ -114,7 +115,7 @@ async def _run(spec: TreeSpec, hooks: _Hooks, ground: _Ground, task_status: trio
 
     async with trio.open_nursery() as nursery:
         tree = Tree(
-            spec, {name: sock.fileno() for name, sock in ground.sockets.items()}, nursery, on_event, hooks.on_exit
+            spec, {name: sock.fileno() for name, sock in ground.sockets.items()}, nursery, on_event, hooks.on_child_exit
         )
         tree.addresses = listeners.addresses(ground.sockets)
         fleet = Fleet(tree, nursery)

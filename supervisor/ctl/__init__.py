@@ -6,6 +6,7 @@ reply as it came, and the exit code says whether all is as wanted (0), a wanted 
 
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,34 +15,52 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from supervisor.commands import COMMANDS, Arg, Command
-from supervisor.ctl.client import Client, Refused
+from supervisor.commands import COMMANDS, VERSION, Arg, Command
+from supervisor.ctl.client import Client, Refused, Unreachable
 
 DOWN = 3
+LOOK_S, CHANGE_S = 10.0, 600.0  # how long a reply may take, beyond the command's own timeout
+RETRY_S = 0.1
 SOCKET_NAME = "control.sock"
 
 
 @dataclass(slots=True)
 class _Choice:
-    """Where the daemon is: found only when a command needs it."""
+    """Where the daemon is, and how to speak: from the group's options, a command's own win."""
 
     find: Callable[[], Path]
+    as_json: bool = False
+
+    def override(self, socket: Path | None, state: Path | None, as_json: bool) -> None:
+        given = socket or (state / SOCKET_NAME if state is not None else None)
+        if given is not None:
+            self.find = lambda: given
+        self.as_json = self.as_json or as_json
 
 
 def group(find_socket: Callable[[], Path]) -> click.Group:
     """Return the group `ctl`; `find_socket` is called when neither --socket nor --state is given."""
 
-    @click.group("ctl", help="Look at and steer the running daemon.")
-    @click.option("--socket", type=click.Path(path_type=Path), help="The daemon's control socket.")
-    @click.option("--state", type=click.Path(path_type=Path), help=f"The directory that holds its {SOCKET_NAME}.")
     @click.pass_context
-    def ctl(context: click.Context, socket: Path | None, state: Path | None) -> None:
-        given = socket or (state / SOCKET_NAME if state is not None else None)
-        context.obj = _Choice((lambda: given) if given is not None else find_socket)
+    def ctl(context: click.Context, /, socket: Path | None, state: Path | None, as_json: bool) -> None:
+        context.obj = _Choice(find_socket)
+        context.obj.override(socket, state, as_json)
 
+    made = click.Group("ctl", callback=ctl, params=_everywhere(), help="Look at and steer the running daemon.")
     for command in COMMANDS:
-        _mount(ctl, command)
-    return ctl
+        _mount(made, command)
+    return made
+
+
+def _everywhere(*, hidden: bool = False) -> list[click.Parameter]:
+    """Return the options that the group and every command take, so that they may stand anywhere on the line."""
+    path = click.Path(path_type=Path)
+    where = f"The directory that holds its {SOCKET_NAME}."
+    return [
+        click.Option(["--socket"], type=path, help="The daemon's control socket.", hidden=hidden),
+        click.Option(["--state"], type=path, help=where, hidden=hidden),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the reply as JSON."),
+    ]
 
 
 def _mount(ctl: click.Group, command: Command) -> None:
@@ -57,20 +76,21 @@ def _mount(ctl: click.Group, command: Command) -> None:
 
 
 def _built(command: Command, name: str) -> click.Command:
-    params: list[click.Parameter] = [_param(arg) for arg in command.args]
-    if command.name not in ("top", "completion"):
-        params.append(click.Option(["--json", "as_json"], is_flag=True, help="Print the reply as JSON."))
-
     @click.pass_context
-    def callback(context: click.Context, /, as_json: bool = False, **values: Any) -> None:  # noqa: ANN401 -- as declared
+    def callback(context: click.Context, /, **values: Any) -> None:  # noqa: ANN401 -- as declared
+        choice = context.find_object(_Choice)
+        assert choice is not None
+        choice.override(values.pop("socket"), values.pop("state"), values.pop("as_json"))
+        given = {key.rstrip("_"): value for key, value in values.items() if value is not None}
         try:
-            context.exit(_run(context, command, {key.rstrip("_"): value for key, value in values.items()}, as_json))
+            context.exit(_run(context, choice, command, given))
         except Refused as refused:
             click.echo(f"{context.command_path}: {refused}", err=True)
             context.exit(refused.code)
         except KeyboardInterrupt:
             context.exit(130)
 
+    params = [*map(_param, command.args), *_everywhere(hidden=True)]
     return click.Command(name, params=params, callback=callback, help=command.summary)
 
 
@@ -86,29 +106,41 @@ def _param(arg: Arg) -> click.Parameter:
     return click.Option(flags, type=kind, default=arg.default, show_default=True, help=arg.help)
 
 
-def _run(context: click.Context, command: Command, values: Mapping[str, Any], as_json: bool) -> int:
+def _run(context: click.Context, choice: _Choice, command: Command, given: Mapping[str, Any]) -> int:
     if command.name == "completion":
-        return _complete(context, values["shell"])
-    path = context.find_object(_Choice).find()  # type: ignore[union-attr]
-    if command.name == "top":
+        return _complete(context, choice, given["shell"])
+    path = choice.find()
+    if command.name == "top" and not choice.as_json:
         from supervisor.ctl import top  # noqa: PLC0415 -- rich costs 100 ms, and only people need it
 
         top.run(path)
         return 0
-    asked = "status" if command.name == "tree" else command.name
-    given = {name: value for name, value in values.items() if value is not None}
-    with Client(path) as client:
+    asked = "status" if command.local else command.name
+    with _connected(path, command, given) as client:
         if command.streams:
             for event in client.stream(asked, given):
-                _print(command.name, event, as_json)
+                _print(command.name, event, choice)
             return 0
         reply = client.call(asked, given)
-        _print(command.name, reply, as_json)
-    return DOWN if command.name in ("status", "tree") and not reply.get("as_wanted", True) else 0
+    _print(command.name, reply, choice)
+    return DOWN if command.name in ("status", "tree") and not reply["as_wanted"] else 0
 
 
-def _print(name: str, reply: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
+def _connected(path: Path, command: Command, given: Mapping[str, Any]) -> Client:
+    """Connect; `wait` also waits for the daemon to come up."""
+    patience_s = CHANGE_S if command.changes else LOOK_S
+    deadline = time.monotonic() + (given["timeout"] if command.name == "wait" else 0.0)
+    while True:
+        try:
+            return Client(path, patience_s=patience_s)
+        except Unreachable:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(RETRY_S)
+
+
+def _print(name: str, reply: Mapping[str, Any], choice: _Choice) -> None:
+    if choice.as_json:
         click.echo(json.dumps(reply, ensure_ascii=False))
         return
     from supervisor.ctl import screen  # noqa: PLC0415 -- as above
@@ -116,12 +148,13 @@ def _print(name: str, reply: Mapping[str, Any], as_json: bool) -> None:
     screen.show(name, reply)
 
 
-def _complete(context: click.Context, shell: str) -> int:
+def _complete(context: click.Context, choice: _Choice, shell: str) -> int:
     """Print the script with which the whole program completes its words in a shell."""
     root = context.find_root()
     program = root.info_name or Path(sys.argv[0]).name
     variable = f"_{program}_COMPLETE".replace("-", "_").upper()
     made = get_completion_class(shell)
     assert made is not None
-    click.echo(made(root.command, {}, program, variable).source())
+    script = made(root.command, {}, program, variable).source()
+    click.echo(json.dumps({"version": VERSION, "shell": shell, "script": script}) if choice.as_json else script)
     return 0

@@ -34,8 +34,9 @@ class Unreachable(Refused):
 class Client:
     """One connection. Use as a context manager."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience_s: float = _REPLY_S) -> None:
         self._path = path
+        self._patience_s = patience_s
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._sock.settimeout(_CONNECT_S)
         try:
@@ -63,7 +64,7 @@ class Client:
         """Yield the results of one command as they come."""
         values = dict(args or {})
         timeout_s = values.get("timeout")
-        waits_s = timeout_s + _REPLY_S if isinstance(timeout_s, int | float) else _REPLY_S
+        waits_s = self._patience_s + (timeout_s if isinstance(timeout_s, int | float) else 0.0)
         self._sock.settimeout(None if values.get("follow") else waits_s)
         try:
             self._sock.sendall(json.dumps({"command": command, "args": values}).encode() + b"\n")

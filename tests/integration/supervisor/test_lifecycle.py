@@ -133,7 +133,7 @@ async def test_a_program_that_is_not_there_becomes_fatal_with_a_clear_reason(gro
 
 
 async def test_a_child_that_never_gets_ready_is_replaced_with_its_stacks(grove):
-    await grove.plant(child(manner="mute", ready_timeout_s=1.0), settled=False, intensity=Intensity(restarts=0))
+    await grove.plant(child(manner="mute", ready_timeout_s=3.0), settled=False, intensity=Intensity(restarts=0))
     await grove.see("worker_unready", "c")
     stacks = await grove.see("worker_stacks", "c")
     assert "worker.py" in stacks.data["stacks"]

@@ -59,8 +59,10 @@ async def test_keys_move_by_release_then_assign(grove):
     owners = Owners(grove)
     await grove.until(owners.are_complete)
     running.fleet.scale("p", 4, why="test")
-    await grove.until(lambda: owners.are_complete() and len(owners.now) == 4)
-    assert {name: len(keys) for name, keys in owners.now.items()} == {f"p.{n}": 2 for n in range(4)}
+    evenly = {f"p.{n}": 2 for n in range(4)}
+    await grove.until(
+        lambda: owners.are_complete() and {name: len(keys) for name, keys in owners.now.items()} == evenly
+    )
     running.fleet.scale("p", 1, why="test")
     await grove.until(lambda: owners.are_complete() and len(running.tree.slots) == 1)
     assert not owners.doubled

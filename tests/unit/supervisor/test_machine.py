@@ -139,6 +139,25 @@ def test_what_was_decided_is_done_without_counting(decision, end, state):
     assert (Escalate in done) == (decision is Decision.ESCALATE)
 
 
+def test_a_child_that_recycles_itself_again_and_again_is_slowed_down():
+    leaves = {"end": Exit(code=3, was_ready=True), "decision": Decision.RECYCLE}
+    life, _ = play([*UP, at(1.5, Kind.EXIT, **leaves)])
+    assert life.state is State.WAITING
+    life, _ = play([at(2, Kind.GO), at(3, Kind.READY), at(3.5, Kind.EXIT, **leaves)], life)
+    assert (life.state, life.recent) == (State.BACKOFF, ())
+    long_lived, _ = play([at(9, Kind.DEADLINE), at(9, Kind.GO), at(10, Kind.READY), at(20, Kind.EXIT, **leaves)], life)
+    assert (long_lived.state, long_lived.failures) == (State.WAITING, 0)
+
+
+def test_however_often_somebody_kills_it_it_is_back_at_once():
+    killed = {"end": Exit(signum=9, was_ready=True), "decision": Decision.RECYCLE}
+    life, _ = play(UP)
+    for now in range(1, 20):
+        life, _ = play([at(now, Kind.EXIT, **killed)], life)
+        assert life.state is State.WAITING
+        life, _ = play([at(now, Kind.GO), at(now + 0.1, Kind.READY)], life)
+
+
 # --- any run of inputs
 
 
