@@ -31,10 +31,22 @@ async def serve(
     """Run the tree of `settings` until a signal stops it; return the exit code of the process."""
     log.configure(level=settings.logging.level, pretty=settings.logging.pretty, child="root", role="root")
     try:
-        await _prepare_schema(settings)
-        return await runtime.run(topology.tree(settings), on_event=_log, reload=reload, on_ready=on_ready)
+        with trio.move_on_after(SCHEMA_WAIT_S) as patience:
+            await _prepare_schema(settings)
     except migrate.SchemaOutdated as fault:
         return _refuse(str(fault), EXIT_CONFIG)
+    async with trio.open_nursery() as nursery:
+        if patience.cancelled_caught:
+            log.get_logger().error("started_without_database", effect="live prices only until it answers")
+            nursery.start_soon(_prepare_late, settings)
+        code = await _supervise(topology.tree(settings), reload, on_ready)
+        nursery.cancel_scope.cancel()
+    return code
+
+
+async def _supervise(tree: TreeSpec, reload: Callable[[], TreeSpec], on_ready: Callable[[Bound], None] | None) -> int:
+    try:
+        return await runtime.run(tree, on_event=_log, reload=reload, on_ready=on_ready)
     except SupervisorError as fault:
         return _refuse(str(fault), fault.exit_code)
 
@@ -45,19 +57,24 @@ def reread(config: Path | None) -> TreeSpec:
 
 
 async def _prepare_schema(settings: Settings) -> None:
+    """Migrate or check, as soon as PostgreSQL answers. Raises SchemaOutdated."""
     prepare = migrate.up if settings.database.migrate_on_start else migrate.check
-    deadline = trio.current_time() + SCHEMA_WAIT_S
     while True:
         try:
             await trio.to_thread.run_sync(prepare, settings)
         except DatabaseUnavailable as away:
             log.get_logger().error("database_unavailable", reason=away.reason, detail=str(away))
+            await trio.sleep(1)
         else:
             return
-        if trio.current_time() > deadline:
-            log.get_logger().error("started_without_database", effect="live prices only until it answers")
-            return
-        await trio.sleep(1)
+
+
+async def _prepare_late(settings: Settings) -> None:
+    """Do it in the background: history begins when it is done."""
+    try:
+        await _prepare_schema(settings)
+    except migrate.SchemaOutdated as fault:
+        log.get_logger().error("schema_outdated", detail=str(fault))
 
 
 def _refuse(fault: str, code: int) -> int:
