@@ -2,14 +2,40 @@
 
 from typing import Any
 
+import trio
 from hypercorn.logging import Logger
 
 from priceverse.log import get_logger
 
 SLOW_S = 1.0
+FAILED = 500
 STREAM = "/stream/"
 
+LINES_PER_S = 10
+"""More are counted instead: when every price is stale, every request fails."""
+
 log = get_logger()
+
+
+class Ration:
+    """How many lines this second may still have, and how many were not written since the last one that was."""
+
+    def __init__(self, lines_per_s: int) -> None:
+        self._lines_per_s = lines_per_s
+        self._second = -1
+        self._written = 0
+        self._suppressed = 0
+
+    def take(self, now_s: float) -> int | None:
+        """Return how many were suppressed before this line; None if it is to be suppressed as well."""
+        if int(now_s) != self._second:
+            self._second, self._written = int(now_s), 0
+        if self._written >= self._lines_per_s:
+            self._suppressed += 1
+            return None
+        self._written += 1
+        suppressed, self._suppressed = self._suppressed, 0
+        return suppressed
 
 
 class AccessLog(Logger):
@@ -18,22 +44,26 @@ class AccessLog(Logger):
     def __init__(self, config: object) -> None:  # noqa: ARG002 - Hypercorn hands its configuration to its logger
         self.error_logger = None
         self.access_logger = None
+        self._ration = Ration(LINES_PER_S)
 
     async def access(self, request: Any, response: Any, request_time: float) -> None:  # noqa: ANN401 - ASGI's dicts
         """Log a request that ended badly or late; a stream is meant to be long, a client that leaves is no fault."""
         if response is None:
             return
-        status = int(response["status"])
+        failed = response["status"] >= FAILED  # 503 too: somebody did not get a price
         slow = request_time > SLOW_S and not request["path"].startswith(STREAM)
-        if status >= 500 or slow:  # 503 too: somebody did not get a price
-            log.warning(
-                "request_failed" if status >= 500 else "request_slow",
-                method=request["method"],
-                path=request["path"],
-                status=status,
-                took_s=round(request_time, 3),
-                client=(request.get("client") or ("",))[0],
-            )
+        if not (failed or slow) or (suppressed := self._ration.take(trio.current_time())) is None:
+            return
+        log.warning(
+            "request_failed" if failed else "request_slow",
+            method=request["method"],
+            path=request["path"],
+            status=int(response["status"]),
+            took_s=round(request_time, 3),
+            client=(request.get("client") or ("",))[0],
+            request_id=_header(response, b"x-request-id"),
+            suppressed=suppressed,
+        )
 
     async def warning(self, message: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG002 - its signature
         """Log a complaint of Hypercorn's."""
@@ -46,3 +76,7 @@ class AccessLog(Logger):
     async def exception(self, message: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG002 - its signature
         """Log an exception that left the application."""
         log.error("application_failed", message=message, exc_info=True)  # noqa: LOG014 - called inside its handler
+
+
+def _header(response: Any, wanted: bytes) -> str:  # noqa: ANN401 - an ASGI dict
+    return next((value.decode("latin1") for name, value in response["headers"] if name.lower() == wanted), "")

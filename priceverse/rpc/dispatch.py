@@ -38,7 +38,7 @@ class Dispatcher:
         except CallError as error:
             return CallError(error.code, error.message, {**error.details, **self._always.get(error.code, {})})
         except Exception:  # the boundary of the methods, see above
-            log.exception("method_failed", service=call.service, method=call.method)
+            log.exception("method_failed", service=call.service, method=call.method, request_id=call.request_id)
             return CallError(Code.INTERNAL, "Internal error")
 
     async def _run(self, call: Call) -> Done:

@@ -53,12 +53,16 @@ class _Identity(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: `input` is its undecoded JSON (empty if absent), `timeout_s` what the client asked for."""
+    """One call: `input` is its undecoded JSON (empty if absent), `timeout_s` what the client asked for.
+
+    `request_id` is for the log.
+    """
 
     service: str
     method: str
     input: bytes
     timeout_s: float | None = None
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,9 @@ def parse_checked(body: bytes | msgspec.Raw, fallback_id: str, root: str) -> Req
     except MalformedError as fault:
         request_id, version = salvage(body, fallback_id)
         return Request(request_id, version, None, bad_request(fault))
-    call = Call(fields.service, fields.method, bytes(fields.input), timeout_s(fields))
-    return Request(fields.id or fallback_id, fields.version or DEFAULT_VERSION, trace_id(fields), call)
+    request_id = fields.id or fallback_id
+    call = Call(fields.service, fields.method, bytes(fields.input), timeout_s(fields), request_id)
+    return Request(request_id, fields.version or DEFAULT_VERSION, trace_id(fields), call)
 
 
 def arguments(raw: bytes) -> tuple[bytes, str]:

@@ -9,6 +9,7 @@ export class Stream {
     this.path = path;
     this.onPrice = onPrice;
     this.onState = onState;
+    this.failures = 0;
     this.open();
   }
 
@@ -17,7 +18,10 @@ export class Stream {
     clearTimeout(this.retry);
     this.heardAt = Date.now();
     this.source = new EventSource(this.path);
-    this.source.onopen = () => this.onState("up");
+    this.source.onopen = () => {
+      this.failures = 0;
+      this.onState("up");
+    };
     this.source.onmessage = (event) => {
       this.heardAt = Date.now();
       this.onPrice(JSON.parse(event.data));
@@ -27,7 +31,8 @@ export class Stream {
 
   failed() {
     const closed = this.source.readyState === EventSource.CLOSED; // an answer other than 200: it gives up, we do not
-    this.onState("down");
+    this.failures += 1;
+    this.onState(this.failures > 1 ? "down" : "connecting"); // one may be a handler that was replaced
     if (closed) this.retry = setTimeout(() => this.open(), RETRY_MS);
   }
 

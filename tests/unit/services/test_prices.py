@@ -152,6 +152,13 @@ async def test_a_good_rate_is_no_reason(call, world):
     assert (error.code, "reason" in error.details) == ("PRICE_1002", False)
 
 
+async def test_a_rate_that_cannot_be_read_is_no_reason(call, world):
+    world.shared.fault = AWAY
+    world.live.put(a_price("btc-rub", age_ms=130_000))
+    error = await call(PRICES, "getPrice", pair="btc-rub")
+    assert (error.code, error.details["ageMs"], "reason" in error.details) == ("PRICE_1003", 130_000, False)
+
+
 async def test_dollars_do_not_ask_for_the_rate(call, world):
     world.shared.known_rates = ()
     error = await call(PRICES, "getPrice", pair="btc-usd")
