@@ -29,8 +29,19 @@ from priceverse.services import health
 from priceverse.services.quotes import check_pair
 
 BODY_TIMEOUT_S = 10
-BODY_CODES = (Code.BAD_REQUEST, Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.TIMEOUT, Code.TOO_LARGE)
-OF_STATUS: Mapping[int, Code] = {code.status: code for code in (*BODY_CODES, Code.UNSUPPORTED_TYPE, Code.INTERNAL)}
+OF_STATUS: Mapping[int, Code] = {
+    code.status: code
+    for code in (
+        Code.BAD_REQUEST,
+        Code.NOT_FOUND,
+        Code.METHOD_NOT_ALLOWED,
+        Code.TIMEOUT,
+        Code.TOO_LARGE,
+        Code.UNSUPPORTED_TYPE,
+        Code.INTERNAL,
+    )
+}
+"""What Quart refuses by itself, by its status."""
 
 log = get_logger()
 
