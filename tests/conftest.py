@@ -26,7 +26,13 @@ ROOT = Path(__file__).parent.parent
 WIRE = ROOT / "../shared/wire"
 """Protocol descriptions and captured frames of other people: beside the repository, never in it."""
 
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "autovacuum": "off",  # its workers sit in a database that is just being dropped or copied
+}
 _TEMPLATE = "template_priceverse"
 
 

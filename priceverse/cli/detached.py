@@ -32,9 +32,12 @@ def rotate_log(state: Path) -> Path:
 def start(state: Path) -> None:
     """Run this same command without `--detach` in a session of its own; return when it says that it is ready."""
     argv = [sys.executable, "-m", "priceverse", *(word for word in sys.argv[1:] if word != "--detach")]
-    child = subprocess.Popen(  # noqa: S603 - our own command line
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    try:
+        child = subprocess.Popen(  # noqa: S603 - our own command line
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+    except OSError as error:
+        raise EmbeddedError(f"{argv[0]} cannot be started: {error.strerror}") from None
     assert child.stdout is not None
     for line in child.stdout:
         click.echo(line.rstrip())
