@@ -55,9 +55,10 @@ def open_all(specs: Iterable[ListenerSpec], inherited: Iterable[Inherited] = ())
     return {spec.name: taken[spec.name] or _bound(spec) for spec in wanted}
 
 
-def addresses(sockets: Mapping[str, socket.socket]) -> dict[str, Address]:
+def addresses(specs: Iterable[ListenerSpec], sockets: Mapping[str, socket.socket]) -> dict[str, Address]:
     """Return where each socket listens; a unix socket's port is 0."""
-    return {name: _address(sock) for name, sock in sockets.items()}
+    paths = {spec.name: spec.path for spec in specs}
+    return {name: _address(sock) if (path := paths[name]) is None else (str(path), 0) for name, sock in sockets.items()}
 
 
 def _address(sock: socket.socket) -> Address:

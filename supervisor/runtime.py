@@ -117,7 +117,7 @@ async def _run(spec: TreeSpec, hooks: _Hooks, ground: _Ground, task_status: trio
         tree = Tree(
             spec, {name: sock.fileno() for name, sock in ground.sockets.items()}, nursery, on_event, hooks.on_child_exit
         )
-        tree.addresses = listeners.addresses(ground.sockets)
+        tree.addresses = listeners.addresses(spec.listeners, ground.sockets)
         fleet = Fleet(tree, nursery)
         running = Running(tree, fleet, Reloader(tree, fleet, hooks.reload), notifier)
         await nursery.start(_obey_signals, running)

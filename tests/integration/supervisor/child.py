@@ -72,6 +72,15 @@ async def answer(worker: Worker, listener) -> None:
                 await conn.send(b"%d\n" % worker.pid)
 
 
+async def adaptable(worker: Worker) -> None:
+    def take(settings: object) -> bool:
+        worker.settings = settings
+        return True
+
+    worker.on_ask("reload", take)
+    await plain(worker)
+
+
 async def stubborn(worker: Worker) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     await worker.ready()
@@ -104,6 +113,7 @@ MANNERS = {
     "serve": plain,
     "mute": functools.partial(plain, mute=True),
     "stubborn": stubborn,
+    "adaptable": adaptable,
     "forking": forking,
     "leave": leave,
     "raises": raises,

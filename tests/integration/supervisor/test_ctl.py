@@ -146,3 +146,35 @@ async def test_top_draws_in_80_columns_and_quits_on_q(ctl, grove, path):
             await screen.send_all(b"q")
             assert await trio.to_thread.run_sync(popen.wait) == 0
     assert all(word in drawn for word in (b"3 of 3 ready", b"p.1", b"SATURATION", b"noticed"))
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+async def test_options_may_stand_before_and_after_the_command(ctl, path, place):
+    options = ["--state", str(path.parent), "--json"]
+    words = [*options, "status"] if place == "before" else ["status", *options]
+
+    def call() -> Result:
+        return CliRunner().invoke(group(lambda: path.parent / "absent"), words)
+
+    shown = await trio.to_thread.run_sync(call)
+    assert json.loads(shown.output)["as_wanted"]
+
+
+async def test_the_local_commands_have_json_too(ctl):
+    assert json.loads((await ctl("top", "--json")).output)["version"] == 1
+    assert json.loads((await ctl("tree", "--json")).output)["version"] == 1
+    assert json.loads((await ctl("completion", "bash", "--json")).output)["shell"] == "bash"
+
+
+async def test_wait_waits_for_the_daemon_to_come_up(grove, path):
+    waited: list[Result] = []
+
+    def wait() -> None:
+        words = ["wait", "--timeout", "20", "--json"]
+        waited.append(CliRunner().invoke(group(lambda: path), words))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, wait)
+        await grove.plant(child(), control=path)
+    assert waited[0].exit_code == 0
+    assert json.loads(waited[0].output)["as_wanted"]

@@ -193,3 +193,30 @@ def test_a_circuit_counts_reports_ten_seconds_apart():
     assert not circuit.is_open
     assert circuit.seen(False, 20.0).is_open
     assert not circuit.seen(False, 20.0).seen(True, 21.0).is_open
+
+
+async def test_scaling_while_rolling_ends_at_the_wanted_size(grove):
+    running = await grove.plant(pools=(pool(keys=()),))
+    async with trio.open_nursery() as nursery:
+
+        async def roll() -> None:
+            await running.fleet.roll("p", reason="test")
+
+        nursery.start_soon(roll)
+        await grove.see("worker_started", "p.2")
+        running.fleet.scale("p", 3, why="test")
+    await grove.until(lambda: sorted(running.tree.slots) == ["p.0", "p.1", "p.3"])
+    assert running.fleet.pools["p"].size == 3
+
+
+async def test_a_roll_that_fails_leaves_the_rest_serving(grove):
+    running = await grove.plant(pools=(pool(keys=()),))
+    old = running.fleet.pools["p"].spec
+    broken = PoolSpec(name="p", template=child("t", exits=78), size=2, maximum=4)
+    running.fleet.update(broken)
+    with pytest.raises(ControlError, match=r"p\.2 did not get ready"):
+        await running.fleet.roll("p", reason="test")
+    assert {grove.state("p.0"), grove.state("p.1")} == {"ready"}
+    running.fleet.update(old)
+    await grove.until(lambda: sorted(running.tree.slots) == ["p.0", "p.1"])
+    assert await running.fleet.roll("p", reason="test") == ["p.0", "p.1"]

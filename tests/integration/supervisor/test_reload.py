@@ -1,0 +1,133 @@
+"""A new description replaces the running one: live where it can, by fresh processes where it must."""
+
+from dataclasses import replace
+
+import pytest
+import trio
+
+from supervisor.errors import ControlError
+from supervisor.spec import ListenerSpec, PoolSpec, TreeSpec
+from tests.integration.supervisor.grove import QUICK, child
+
+
+class Configuration:
+    """What the tree reads when it reloads."""
+
+    def __init__(self, **fields) -> None:
+        self.tree = TreeSpec(backoff=QUICK, **fields)
+
+    def change(self, **fields) -> None:
+        self.tree = replace(self.tree, **fields)
+
+    def read(self) -> TreeSpec:
+        return self.tree
+
+
+@pytest.fixture
+def configured(grove):
+    async def plant(**fields) -> Configuration:
+        configuration = Configuration(**fields)
+        await grove.plant_tree(configuration.tree, reload=configuration.read)
+        return configuration
+
+    return plant
+
+
+async def test_settings_are_taken_live_by_a_child_that_can(grove, configured):
+    configuration = await configured(children=(child("able", "adaptable"), child("unable")))
+    before = {name: grove.pid(name) for name in ("able", "unable")}
+    configuration.change(children=(child("able", "adaptable", settings={"n": 2}), child("unable", settings={"n": 2})))
+    await grove.running.reloader.reload(False)
+    await grove.see("worker_ready", "unable", times=2)
+    assert grove.pid("able") == before["able"]
+    assert (await grove.ask("able", "settings"))["n"] == 2
+    assert grove.pid("unable") != before["unable"]
+    assert (await grove.ask("unable", "settings"))["n"] == 2
+
+
+async def test_a_pool_changes_its_keys_and_size_live(grove, configured):
+    pool = PoolSpec(name="p", template=child("t"), size=2, maximum=4, keys=("k1", "k2"))
+    configuration = await configured(pools=(pool,))
+    before = {grove.pid("p.0"), grove.pid("p.1")}
+    configuration.change(pools=(replace(pool, keys=("k2", "k3"), size=3),))
+    await grove.running.reloader.reload(False)
+    fleet, slots = grove.running.fleet, grove.running.tree.slots
+    await grove.until(lambda: len(slots) == 3 and {key for slot in slots.values() for key in fleet.keys_of(slot)}
+                      == {"k2", "k3"})  # fmt: skip
+    assert {grove.pid("p.0"), grove.pid("p.1")} == before
+
+
+async def test_a_pool_with_another_program_rolls(grove, configured):
+    pool = PoolSpec(name="p", template=child("t"), size=2, maximum=4)
+    configuration = await configured(pools=(pool,))
+    before = {grove.pid("p.0"), grove.pid("p.1")}
+    configuration.change(pools=(replace(pool, template=child("t", env={"NEW": "1"})),))
+    plan = await grove.running.reloader.reload(False)
+    assert plan["replaced"] == {"p": ["env"]}
+    assert not {grove.pid("p.0"), grove.pid("p.1")} & before
+    assert grove.seen("pool_rolled", reason="reload")
+
+
+async def test_pools_come_and_go(grove, configured):
+    pool = PoolSpec(name="p", template=child("t"), size=2)
+    configuration = await configured(children=(child("c"),), pools=(pool,))
+    configuration.change(pools=(replace(pool, name="q"),))
+    await grove.running.reloader.reload(False)
+    await grove.until(lambda: sorted(grove.running.tree.slots) == ["c", "q.0", "q.1"])
+    await grove.see("worker_ready", "q.1")
+
+
+async def test_a_dry_run_changes_nothing(grove, configured):
+    configuration = await configured(children=(child("a"),))
+    configuration.change(children=(child("b"),))
+    plan = await grove.running.reloader.reload(True)
+    assert (plan["added"], plan["removed"]) == (["b"], ["a"])
+    assert list(grove.running.tree.slots) == ["a"]
+
+
+async def test_a_child_on_a_listener_that_is_not_there_yet_is_refused(grove, configured):
+    configuration = await configured(children=(child("a"),))
+    configuration.change(children=(child("a", listeners=("web",)),), listeners=(ListenerSpec(name="web"),))
+    with pytest.raises(ControlError, match="needs a restart of the root: child a: listeners"):
+        await grove.running.reloader.reload(False)
+    assert grove.seen("reload_refused")
+    assert grove.running.tree.slots["a"].spec.listeners == ()
+
+
+async def test_a_description_that_cannot_be_read_changes_nothing(grove):
+    def broken() -> TreeSpec:
+        raise FileNotFoundError("tree.toml")
+
+    await grove.plant_tree(TreeSpec(children=(child("a"),)), reload=broken)
+    with pytest.raises(ControlError, match=r"the new configuration is refused: tree\.toml"):
+        await grove.running.reloader.reload(False)
+    assert grove.state("a") == "ready"
+
+
+async def test_a_roll_that_fails_is_reported(grove, configured):
+    pool = PoolSpec(name="p", template=child("t"), size=1)
+    configuration = await configured(pools=(pool,))
+    configuration.change(pools=(replace(pool, template=child("t", exits=78)),))
+    with pytest.raises(ControlError, match="did not get ready"):
+        await grove.running.reloader.reload(False)
+    assert grove.state("p.0") == "ready"
+    assert grove.seen("reload_refused")
+
+
+async def test_policies_change_live(grove, configured):
+    configuration = await configured(children=(child("a"),))
+    configuration.change(backoff=replace(QUICK, max_s=0.1))
+    plan = await grove.running.reloader.reload(False)
+    assert plan["live"] == {"tree": ["backoff"]}
+    assert grove.running.tree.spec.backoff.max_s == 0.1
+
+
+async def test_a_unix_socket_is_served_too(grove, tmp_path):
+    path = tmp_path / "web.sock"
+    listeners = (ListenerSpec(name="web", path=path),)
+    await grove.plant_tree(TreeSpec(children=(child("a", listeners=("web",)),), listeners=listeners))
+    assert grove.addresses == {"web": (str(path), 0)}
+    with trio.fail_after(10):
+        async with await trio.open_unix_socket(path) as stream:
+            await stream.send_all(b"?\n")
+            assert int(await stream.receive_some(100)) == grove.pid("a")
