@@ -6,6 +6,7 @@ Pub/sub forgets whoever is away, so every new subscription listens first and the
 channels is taken for a dead connection, because aggregators repeat even a quiet pair's price every second.
 """
 
+import time
 from collections.abc import Callable, Sequence
 
 import redis
@@ -126,13 +127,11 @@ class _Follower:
             self._listen(pubsub)
 
     def _listen(self, pubsub: redis.client.PubSub) -> None:
-        silent_s = 0.0
-        while silent_s < self._silence_s:
-            message = pubsub.get_message(timeout=POLL_S)
+        heard_s = time.monotonic()
+        while time.monotonic() - heard_s < self._silence_s:
+            message = pubsub.get_message(timeout=POLL_S)  # None at once, too: an acknowledgement that nobody wants
             trio.from_thread.check_cancelled()
-            if message is None:
-                silent_s += POLL_S
-            elif (price := readable(message["data"])) is not None:
-                silent_s = 0.0
+            if message is not None and (price := readable(message["data"])) is not None:
+                heard_s = time.monotonic()
                 trio.from_thread.run_sync(self._on_price, price)
         raise _Silent("nothing was announced on any price channel")
