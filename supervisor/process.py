@@ -20,9 +20,7 @@ from supervisor.spec import ChildSpec
 
 _OUTBOX_FRAMES = 64
 _STACKS_MAX_BYTES = 64 * 1024
-_BURST_FRAMES = 512
-_FRAMES_PER_S = 256.0
-_ROOT_ONLY = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+_ROOT_ONLY = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", wire.PIPE_VARIABLE)  # beginnings of names
 
 
 class Process:
@@ -134,7 +132,8 @@ def spawn(spec: ChildSpec, listeners: Mapping[str, int]) -> Process:
 
 
 def _environment(spec: ChildSpec) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in _ROOT_ONLY}
+    hidden = _ROOT_ONLY + spec.without_env
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     return inherited | dict(spec.env)
 
 

@@ -16,7 +16,15 @@ from supervisor.machine import Kind, State
 from supervisor.spec import ChildSpec, PoolSpec, TreeSpec
 from supervisor.tree import Slot, Tree
 
-_PROCESS = {"argv", "env", "settings", "role", "listeners", "beat_interval_s"}  # of a child: part of its process
+_PROCESS = {
+    "argv",
+    "env",
+    "without_env",
+    "settings",
+    "role",
+    "listeners",
+    "beat_interval_s",
+}  # of a child: part of its process
 _ROOT = ("listeners", "control", "control_group")
 _LIVE_S = 5.0
 

@@ -38,12 +38,16 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSpec:
-    """One process. `settings` (JSON) travel over its pipe and never appear in argv or environment."""
+    """One process. `settings` (JSON) travel over its pipe and never appear in argv or environment.
+
+    It inherits the root's environment, less what begins with one of `without_env`, plus `env`.
+    """
 
     name: str
     argv: tuple[str, ...]
     role: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    without_env: tuple[str, ...] = ()
     settings: Any = None
     restart: Restart = Restart.PERMANENT
     critical: bool = False

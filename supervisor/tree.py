@@ -29,6 +29,7 @@ TICK_S = 0.5
 STALL_S = 1.0
 _BURST_FRAMES = 512
 _FRAMES_PER_S = 256.0
+_LAST_WORDS = 4  # reads of up to 256 KiB
 
 
 @dataclass(slots=True)
@@ -262,8 +263,8 @@ class Tree:
                 nursery.start_soon(self._hear, slot, child)
                 await child.exited()
                 nursery.cancel_scope.cancel()
-            while rest := child.hear_rest():
-                for said in rest:
+            for _ in range(_LAST_WORDS):  # bounded: what it left running may go on writing
+                for said in child.hear_rest():
                     self._heed(slot, said)
         finally:  # also when the root itself is cancelled: nobody is left behind
             child.signal(signal.SIGKILL)

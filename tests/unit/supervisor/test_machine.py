@@ -10,7 +10,7 @@ from supervisor.backoff import Backoff
 from supervisor.events import Name
 from supervisor.exits import Decision, Exit
 from supervisor.intensity import Intensity
-from supervisor.machine import TABLE, Escalate, Input, Kind, Life, Report, Rules, Signal, Spawn, State, step
+from supervisor.machine import TABLE, Escalate, Input, Kind, Life, Report, Rules, Signal, Spawn, State, Tell, step
 from supervisor.spec import ChildSpec
 
 BACKOFF = Backoff(initial_s=1, factor=2, max_s=30, reset_after_s=60)
@@ -156,6 +156,37 @@ def test_however_often_somebody_kills_it_it_is_back_at_once():
         life, _ = play([at(now, Kind.EXIT, **killed)], life)
         assert life.state is State.WAITING
         life, _ = play([at(now, Kind.GO), at(now + 0.1, Kind.READY)], life)
+
+
+def test_a_drain_that_takes_too_long_becomes_a_stop_and_then_a_kill():
+    life, done = play([*UP, at(2, Kind.DRAIN), at(12, Kind.DEADLINE)])
+    assert (life.state, life.deadline) == (State.STOPPING, 22)
+    life, more = play([at(22, Kind.DEADLINE)], life)
+    assert [action for action in done + more if isinstance(action, Tell | Signal)] == [
+        Tell("drain"),
+        Tell("stop"),
+        Signal(15),
+        Signal(9),
+    ]
+
+
+def test_a_kill_for_a_fault_counts_and_one_that_was_asked_for_does_not():
+    life, _ = play([*UP, at(2, Kind.KILL, reason="memory"), crash(2, signum=9, code=None)])
+    assert (life.reason, len(life.recent)) == ("memory", 1)
+    life, _ = play([*UP, at(2, Kind.RENEW), at(3, Kind.KILL, reason="memory"), crash(3, signum=9, code=None)])
+    assert (life.state, life.recent) == (State.WAITING, ())
+
+
+def test_what_became_unwanted_just_before_it_died_stays_away():
+    life, _ = play([*UP, at(6.5, Kind.DEADLINE), at(6.6, Kind.UNWANT), at(6.7, Kind.EXIT, end=Exit(signum=6))])
+    assert life.state is State.STOPPED
+
+
+def test_resetting_the_failed_forgets_and_tries_again():
+    life, _ = play([*UP, at(2, Kind.EXIT, end=Exit(code=78), decision=Decision.STOP)])
+    assert (life.state, life.is_config_fault) == (State.FATAL, True)
+    life, _ = play([at(3, Kind.RESET)], life)
+    assert (life.state, life.alarm, life.is_config_fault) == (State.WAITING, False, False)
 
 
 # --- any run of inputs
