@@ -1,10 +1,12 @@
-"""Which trades go on the bus: those of the market, of now, and not seen before. Pure.
+"""Which trades go on the bus: those of the market, of now or missed, and not had before. Pure.
 
-The rule: a trade is remembered by (symbol, trade id) whatever becomes of it, so that no replay is ever counted twice.
+The rule: a trade is had once, by (symbol, trade id), whatever becomes of it and whichever way it came. One whose time
+is wrong has not been had: history will tell it right.
 """
 
 from enum import StrEnum
 
+from priceverse.collector.coverage import Coverage
 from priceverse.model.trade import Trade
 
 MAX_AHEAD_MS = 5_000
@@ -17,11 +19,15 @@ class Verdict(StrEnum):
     """What becomes of a trade; the label under which it is counted."""
 
     ADMITTED = "admitted"
+    BACKFILLED = "backfilled"  # missed, and now had after all: from history, or from a replay
     DUPLICATE = "duplicate"  # counted already: a replay, or two connections at once
     HISTORICAL = "historical"  # the venue said itself that it is old
     BLOCK = "block"  # off the book: it makes no price
     CLOCK_AHEAD = "clock_ahead"
     CLOCK_BEHIND = "clock_behind"
+
+
+PASSING = (Verdict.ADMITTED, Verdict.BACKFILLED)
 
 
 class Recent:
@@ -35,35 +41,89 @@ class Recent:
         self._young: set[str] = set()
         self._old: set[str] = set()
 
-    def add(self, value: str) -> bool:
-        """Remember `value`; True if it is new."""
-        if value in self._young or value in self._old:
-            return False
+    def __contains__(self, value: str) -> bool:
+        return value in self._young or value in self._old
+
+    def add(self, value: str) -> None:
+        """Remember `value`."""
         if len(self._young) >= self._capacity:
             self._old, self._young = self._young, set()
         self._young.add(value)
-        return True
+
+
+class Book:
+    """What has been had of one symbol: by number where the venue counts its trades, else by remembering ids.
+
+    `newest` is the latest of those remembered.
+    """
+
+    def __init__(self, *, is_numbered: bool, remembered: int) -> None:
+        self.coverage = Coverage() if is_numbered else None
+        self.newest: Trade | None = None
+        self._seen = Recent(remembered)
+
+    def has_room(self, trade: Trade) -> bool:
+        """Tell whether nothing of the trade has been had."""
+        coverage = self._numbering(trade)
+        return trade.trade_id not in self._seen if coverage is None else coverage.has_room(trade)
+
+    def take(self, trade: Trade, now_ms: int) -> None:
+        """Note that a trade, for which there is room, has been had."""
+        coverage = self._numbering(trade)
+        if coverage is None:
+            self._seen.add(trade.trade_id)
+            if self.newest is None or trade.timestamp_ms >= self.newest.timestamp_ms:
+                self.newest = trade
+        else:
+            coverage.take(trade, now_ms)
+
+    def repeated(self, trade: Trade, now_ms: int) -> None:
+        """Note a trade for which there is no room: if only a part of it has been had, the rest is missing."""
+        coverage = self._numbering(trade)
+        if coverage is not None:
+            coverage.exists(int(trade.trade_id), trade.timestamp_ms, now_ms)
+
+    @property
+    def is_begun(self) -> bool:
+        """True if what is new in a replay is known to have been missed."""
+        return self.coverage is not None and self.coverage.is_begun
+
+    def _numbering(self, trade: Trade) -> Coverage | None:
+        coverage, trade_id = self.coverage, trade.trade_id
+        if coverage is None or not trade_id.isdecimal() or coverage.is_leap(int(trade_id), trade.timestamp_ms):
+            return None
+        return coverage
 
 
 class Admission:
-    """Judge the trades of one exchange, over all its connections."""
+    """Judge the trades of one exchange, over all its connections and its history."""
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
+    def __init__(self, *, is_numbered: bool = False, remembered: int = REMEMBERED) -> None:
+        self._is_numbered = is_numbered
         self._remembered = remembered
-        self._seen: dict[str, Recent] = {}
+        self._books: dict[str, Book] = {}
 
-    def judge(self, trade: Trade, now_ms: int) -> Verdict:
-        """Return what becomes of `trade`, received at `now_ms`."""
-        seen = self._seen.get(trade.symbol)
-        if seen is None:  # as many as the adapter's symbol map has
-            seen = self._seen[trade.symbol] = Recent(self._remembered)
-        is_new = seen.add(trade.trade_id)
-        if trade.historical:
-            return Verdict.HISTORICAL
-        if not is_new:
-            return Verdict.DUPLICATE
-        if trade.block:
-            return Verdict.BLOCK
+    def book(self, symbol: str) -> Book:
+        """Return the book of a symbol; there are as many as the adapter's symbol map has."""
+        book = self._books.get(symbol)
+        if book is None:
+            book = self._books[symbol] = Book(is_numbered=self._is_numbered, remembered=self._remembered)
+        return book
+
+    def judge(self, trade: Trade, now_ms: int, *, wanted: bool = False) -> Verdict:
+        """Return what becomes of `trade`, received at `now_ms`; `wanted` if it was asked for because it is missing."""
+        book = self.book(trade.symbol)
+        if not book.has_room(trade):
+            book.repeated(trade, now_ms)
+            return Verdict.HISTORICAL if trade.historical else Verdict.DUPLICATE
         if trade.timestamp_ms - now_ms > MAX_AHEAD_MS:
             return Verdict.CLOCK_AHEAD
-        return Verdict.CLOCK_BEHIND if now_ms - trade.timestamp_ms > MAX_BEHIND_MS else Verdict.ADMITTED
+        if not trade.historical and now_ms - trade.timestamp_ms > MAX_BEHIND_MS:
+            return Verdict.CLOCK_BEHIND
+        was_missed = wanted or book.is_begun
+        book.take(trade, now_ms)
+        if trade.historical and not was_missed:
+            return Verdict.HISTORICAL
+        if trade.block:
+            return Verdict.BLOCK
+        return Verdict.BACKFILLED if trade.historical else Verdict.ADMITTED

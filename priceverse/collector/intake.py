@@ -1,12 +1,13 @@
-"""The one way from a session to the bus: what a current session read and admission lets through.
+"""The one way to the bus: what a current session read, or history had, and admission lets through.
 
-The rule: only an open generation may pass anything. A session that has been stopped or superseded talks to the wind.
+The rule: of the sessions only an open generation may pass anything. One that has been stopped or superseded talks to
+the wind.
 """
 
 from collections.abc import Callable, Sequence
 
 from priceverse.bus.trades import Received
-from priceverse.collector.admission import Admission, Verdict
+from priceverse.collector.admission import PASSING, Admission, Verdict
 from priceverse.collector.ledger import Ledger
 from priceverse.model.trade import Trade
 
@@ -19,7 +20,7 @@ class Intake:
     def __init__(self, ledger: Ledger, offer: Offer, admission: Admission | None = None) -> None:
         self._ledger = ledger
         self._offer = offer
-        self._admission = admission or Admission()
+        self.admission = admission or Admission()
         self._last = 0
         self._open: set[int] = set()
 
@@ -37,13 +38,35 @@ class Intake:
         """Pass on what is admitted of `trades`, received at `now_ms`."""
         if generation not in self._open:
             return
-        admitted = []
+        passing = []
         for trade in trades:
-            verdict = self._admission.judge(trade, now_ms)
-            if verdict is Verdict.ADMITTED:
-                admitted.append(Received(trade, now_ms))
+            verdict = self.admission.judge(trade, now_ms)
+            if verdict in PASSING:
+                passing.append((verdict, Received(trade, now_ms)))
             else:
                 self._ledger.judged(verdict)
-        if admitted:
-            self._ledger.admitted(admitted)
-            self._offer(admitted)
+        if passing:
+            self._pass(passing)
+
+    def fill(self, trades: Sequence[Trade], now_ms: int) -> int:
+        """Pass on what of some history is missing; return how much that was."""
+        judged = [(self.admission.judge(trade, now_ms, wanted=True), Received(trade, now_ms)) for trade in trades]
+        passing = [(verdict, received) for verdict, received in judged if verdict is Verdict.BACKFILLED]
+        if passing:
+            self._pass(passing)
+        return len(passing)
+
+    def hint(self, symbol: str, trade_id: int, now_ms: int) -> None:
+        """Note that the venue has named a trade as its last: it exists, whether it comes or not."""
+        coverage = self.admission.book(symbol).coverage
+        if coverage is not None:
+            coverage.exists(trade_id, now_ms, now_ms)
+
+    def _pass(self, passing: Sequence[tuple[Verdict, Received]]) -> None:
+        live = [received for verdict, received in passing if verdict is Verdict.ADMITTED]
+        missed = [received for verdict, received in passing if verdict is Verdict.BACKFILLED]
+        if live:
+            self._ledger.admitted(live)
+        if missed:
+            self._ledger.backfilled(missed)
+        self._offer([received for _, received in passing])

@@ -2,7 +2,8 @@
 
 `snapshot` is what the pipe and `bus.stats` carry, and what the health page reads:
 exchange, connected, since_ms, last_trade_ms (exchange time), trades {pair: n}, published, rejects {reason: n},
-duplicates, historical, block, reconnects, dropped, queue, skew_ms (median), latency_ms {upper bound: n},
+duplicates, historical, block, reconnects, dropped, queue, skew_ms (median), latency_ms {upper bound: n} (live ones),
+gaps (holes found), gaps_open, backfilled, lost [{pair, from_ms, to_ms, reason}] (the last few), lost_total,
 refused {symbol: words}, unanswered [symbol], redis (ok | away), error and error_code (of the last failure),
 next_attempt_ms.
 """
@@ -10,13 +11,16 @@ next_attempt_ms.
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
 from priceverse.bus.trades import Received
 from priceverse.collector.admission import Verdict
 from priceverse.collector.reconnect import Ended
+from priceverse.model.loss import Loss
 
+LOSSES = 20
 LATENCY_BOUNDS_MS = (5, 10, 20, 50, 100, 200, 500, 1000, 5000)
 SKEWS = 255
 _QUIETLY = (Verdict.DUPLICATE, Verdict.HISTORICAL, Verdict.BLOCK)
@@ -38,6 +42,13 @@ class Ledger:
         self._error = ""
         self._error_code = ""
         self._next_attempt_ms: int | None = None
+        self._losses: deque[Loss] = deque(maxlen=LOSSES)
+        self._lost = 0
+        self._backfilled = 0
+        self.breaks = 0
+        """How often the last connection that there was has ended."""
+        self.gaps = 0
+        self.gaps_open = 0
         self.published = 0
         self.dropped = 0
         self.queue = 0
@@ -53,7 +64,13 @@ class Ledger:
 
     def closed(self, generation: int) -> None:
         """Note the end of a connection."""
-        self._live.pop(generation, None)
+        if self._live.pop(generation, None) is not None and not self._live:
+            self.breaks += 1
+
+    @property
+    def is_connected(self) -> bool:
+        """True while there is a connection."""
+        return bool(self._live)
 
     def failed(self, ended: Ended, next_attempt_ms: int | None) -> None:
         """Note why a connection ended or could not be had, and when the next is due."""
@@ -79,11 +96,23 @@ class Ledger:
         self._last_trade_ms = last.trade.timestamp_ms
         self._skews.append(last.received_ms - last.trade.timestamp_ms)
 
+    def backfilled(self, trades: list[Received]) -> None:
+        """Note trades that had been missed and go on now."""
+        self._trades.update(received.trade.pair for received in trades)
+        self._backfilled += len(trades)
+
+    def lost(self, loss: Loss) -> None:
+        """Note trades that will never be had."""
+        self._losses.append(loss)
+        self._lost += 1
+
     def written(self, trades: list[Received], now_ms: int) -> None:
         """Note trades that are in the stream since `now_ms`."""
         self.published += len(trades)
         self._latency.update(
-            bisect_left(LATENCY_BOUNDS_MS, now_ms - received.trade.timestamp_ms) for received in trades
+            bisect_left(LATENCY_BOUNDS_MS, now_ms - received.trade.timestamp_ms)
+            for received in trades
+            if not received.trade.historical
         )
 
     def snapshot(self) -> dict[str, Any]:
@@ -91,7 +120,7 @@ class Ledger:
         bounds = (*map(str, LATENCY_BOUNDS_MS), "inf")
         return {
             "exchange": self._exchange,
-            "connected": bool(self._live),
+            "connected": self.is_connected,
             "since_ms": min(self._live.values(), default=None),
             "last_trade_ms": self._last_trade_ms,
             "trades": dict(self._trades),
@@ -101,6 +130,11 @@ class Ledger:
             "historical": self._quiet[Verdict.HISTORICAL],
             "block": self._quiet[Verdict.BLOCK],
             "reconnects": max(0, self._sessions - 1),
+            "gaps": self.gaps,
+            "gaps_open": self.gaps_open,
+            "backfilled": self._backfilled,
+            "lost": [asdict(loss) for loss in self._losses],
+            "lost_total": self._lost,
             "dropped": self.dropped,
             "queue": self.queue,
             "skew_ms": median(self._skews) if self._skews else None,

@@ -54,9 +54,14 @@ class Ended:
     @property
     def stay_away_s(self) -> float:
         """The shortest wait that the venue may expect of us."""
-        if self.retry_after_s is not None:
-            return min(self.retry_after_s, OBEYED_MOST_S)
-        return FLOOR_S.get(self.status, 0.0) if self.status is not None else 0.0
+        return stay_away_s(self.status, self.retry_after_s)
+
+
+def stay_away_s(status: int | None, retry_after_s: float | None) -> float:
+    """Return the shortest wait that a venue may expect of us after such an answer."""
+    if retry_after_s is not None:
+        return min(retry_after_s, OBEYED_MOST_S)
+    return FLOOR_S.get(status, 0.0) if status is not None else 0.0
 
 
 class SessionFailed(Exception):  # noqa: N818 - the event it reports

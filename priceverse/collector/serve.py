@@ -13,16 +13,21 @@ import trio
 from priceverse.bus import stats
 from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.bus.trades import TradeWriter
+from priceverse.collector.admission import Admission
+from priceverse.collector.backfill import Backfill
 from priceverse.collector.feed import Feed
+from priceverse.collector.history import History
 from priceverse.collector.intake import Intake
 from priceverse.collector.ledger import Ledger
+from priceverse.collector.losses import Losses
 from priceverse.collector.publisher import Publisher
 from priceverse.collector.reconnect import Ended
 from priceverse.collector.session import Link, Ports, Venue
 from priceverse.collector.subscription import Refusals
 from priceverse.collector.throttle import Throttle
 from priceverse.config.settings import Settings
-from priceverse.exchanges.protocol import Request
+from priceverse.exchanges.frames import MAX_FRAME
+from priceverse.exchanges.protocol import Adapter, Request
 from priceverse.exchanges.registry import ADAPTERS
 from priceverse.model.exchange import Exchange
 from priceverse.net.tls import client_context
@@ -31,7 +36,6 @@ from priceverse.net.websocket import LinkLimits, open_link
 REPORT_EVERY_S = 2.0
 LOG_EVERY_S = 60.0
 FLUSH_S = 3.0
-PRELUDE_MAX_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,12 @@ async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(publisher.run)
         nursery.start_soon(_report, settings, duties.child, ledger)
-        feed = _feed(settings, exchange, Intake(ledger, publisher.offer), ledger, nursery)
+        adapter = ADAPTERS[exchange](settings.symbols(exchange))
+        intake = Intake(ledger, publisher.offer, Admission(is_numbered=adapter.is_numbered))
+        losses = Losses(exchange, ledger, settings.database)
+        nursery.start_soon(losses.run)
+        nursery.start_soon(_backfill(settings, adapter, intake, ledger, losses).run)
+        feed = _feed(settings, adapter, intake, ledger, nursery)
         with trio.CancelScope() as collecting:
             nursery.start_soon(_stop_at, duties.stopping, collecting)
             await duties.ready()
@@ -72,12 +81,14 @@ async def _stop_at(stopping: trio.Event, collecting: trio.CancelScope) -> None:
     collecting.cancel()
 
 
-def _feed(settings: Settings, exchange: Exchange, intake: Intake, ledger: Ledger, links: trio.Nursery) -> Feed:
-    chosen, symbols = settings.exchanges, settings.symbols(exchange)
-    addresses = chosen.venue(exchange)
-    venue = Venue(
-        ADAPTERS[exchange](symbols), tuple(symbols), addresses.ws_url, addresses.rest_url, chosen.mute_timeout_s
-    )
+def _backfill(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger, losses: Losses) -> Backfill:
+    history = History(adapter, settings.exchanges.venue(adapter.exchange).rest_url, partial(_ask, settings))
+    return Backfill(adapter, history, intake, ledger, losses.note)
+
+
+def _feed(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger, links: trio.Nursery) -> Feed:
+    chosen, addresses = settings.exchanges, settings.exchanges.venue(adapter.exchange)
+    venue = Venue(adapter, tuple(adapter.pairs), addresses.ws_url, addresses.rest_url, chosen.mute_timeout_s)
     limits = LinkLimits(chosen.connect_timeout_s, chosen.max_frame_bytes)
 
     async def dial(url: str) -> Link:
@@ -96,13 +107,13 @@ def _feed(settings: Settings, exchange: Exchange, intake: Intake, ledger: Ledger
 
 
 async def _ask(settings: Settings, request: Request) -> bytes:
-    from priceverse.net.http import fetch  # noqa: PLC0415 - only KuCoin asks; the others save httpx's memory
+    from priceverse.net.http import fetch  # noqa: PLC0415 - who has nothing to ask saves httpx's memory
 
     reply = await fetch(
         request.url,
         method=request.method,
         timeout_s=settings.exchanges.connect_timeout_s,
-        max_bytes=PRELUDE_MAX_BYTES,
+        max_bytes=MAX_FRAME,
         tls=client_context(request.url, settings.exchanges.tls_ca),
     )
     return reply.body

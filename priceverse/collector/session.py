@@ -179,6 +179,8 @@ class Session:
                 self._ports.ledger.rejected(reason)
                 self._say_once("frame_rejected", reason, reason=reason, sample=sample)
             case Control(kind, symbol, detail):
+                if kind is ControlKind.HEARTBEAT and symbol is not None and detail.isdecimal():
+                    self._ports.intake.hint(symbol, int(detail), self._ports.now_ms())
                 if kind in _SIGNS_OF_LIFE:
                     self._sign_of_life(trio.current_time())
                 self._controlled(kind, symbol, detail)

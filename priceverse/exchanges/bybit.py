@@ -56,6 +56,7 @@ class Bybit(Adapter):
     """The Bybit adapter."""
 
     exchange = Exchange.BYBIT
+    newest_rows = _PAGE
 
     def __init__(self, symbols: Mapping[str, str]) -> None:
         super().__init__(symbols)

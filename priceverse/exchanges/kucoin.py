@@ -55,6 +55,7 @@ class Kucoin(Adapter):
 
     exchange = Exchange.KUCOIN
     lifetime_s = 86_400.0
+    newest_rows = 100
 
     def __init__(self, symbols: Mapping[str, str]) -> None:
         super().__init__(symbols)

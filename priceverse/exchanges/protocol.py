@@ -141,6 +141,8 @@ class Adapter(Protocol):
     """A symbol's ids rise by `Trade.count`, so that a missing id is a missing trade."""
     pages_back: bool = False
     """Pages of history come newest first."""
+    newest_rows: int | None = None
+    """So many of the newest trades are all the history there is; None: it goes back by pages."""
     request_interval_s: float = 0.2
     """The shortest time between requests for history that is within the venue's limits."""
 
@@ -178,6 +180,6 @@ class Adapter(Protocol):
     def page(self, gap: Gap, cursor: str, reply: bytes) -> Page:
         """Read the reply to `history(…, gap, cursor)`. Raises PageError, and nothing else whatever comes.
 
-        Only trades inside the gap are in the page. A cursor always leads on: paging ends.
+        Only trades inside the gap are in the page, all marked as historical. A cursor always leads on: paging ends.
         """
         ...

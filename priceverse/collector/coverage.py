@@ -1,0 +1,123 @@
+"""Which trades of one symbol have been had, where a venue numbers them: all up to the newest, but for the holes. Pure.
+
+    ids   … 41 42 43 44 45 46 47 48 49      `top` is 49: the newest that is known to exist
+    had    ✓  ✓  ✓  ·  ·  ✓  ✓  ✓  ·       two holes, 44–45 and 49 (a heartbeat has named it)
+
+A row may stand for several ids. The rule: an id is had once. A row of which any part has been had does not fit any
+more; what is then still missing of it stays a hole, for REST to fill match by match.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from priceverse.model.trade import Trade
+
+RESTARTED_MS = 60_000
+"""A live trade with an old id, so much later than the newest, shows that the venue has begun to count anew."""
+MOST_PASSED_OVER = 1_000_000
+"""No venue makes so many trades within `RESTARTED_MS`: an id that leaps further is not believed."""
+
+
+class Span(NamedTuple):
+    """Ids, both ends included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Ids that have been passed over; what is missing happened from `since_ms` to `until_ms` (exchange time).
+
+    `asked`: how often history has been read for it in vain.
+    """
+
+    span: Span
+    since_ms: int
+    until_ms: int
+    found_ms: int
+    asked: int = 0
+
+
+class Coverage:
+    """The ids of one symbol. `is_begun` from the first trade that was neither a replay nor a hint."""
+
+    def __init__(self) -> None:
+        self.top: int | None = None
+        self.top_ms = 0
+        self.is_begun = False
+        self.holes: list[Hole] = []
+        self.found = 0
+
+    def has_room(self, trade: Trade) -> bool:
+        """Tell whether nothing of the row has been had."""
+        first, last = span(trade)
+        if self.top is None or first > self.top:
+            return True
+        if any(hole.span.first <= first and last <= hole.span.last for hole in self.holes):
+            return True
+        return self._shows_restart(trade)
+
+    def take(self, trade: Trade, now_ms: int) -> None:
+        """Note that a row, for which there is room, has been had."""
+        taken = span(trade)
+        if self.top is not None and taken.last <= self.top and self._shows_restart(trade):
+            self.top, self.holes = None, []
+        if self.top is None or taken.first > self.top:
+            self._pass_over(taken.first - 1, trade.timestamp_ms, now_ms)
+            self.top, self.top_ms = taken.last, trade.timestamp_ms
+        else:
+            self.holes = [rest for hole in self.holes for rest in _without(hole, taken, trade.timestamp_ms)]
+        self.is_begun = self.is_begun or not trade.historical
+
+    def exists(self, trade_id: int, timestamp_ms: int, now_ms: int) -> None:
+        """Note that a trade exists, by whatever is known of it but itself."""
+        if self.top is not None and trade_id > self.top and not self.is_leap(trade_id, timestamp_ms):
+            self._pass_over(trade_id, timestamp_ms, now_ms)
+            self.top, self.top_ms = trade_id, timestamp_ms
+
+    def is_leap(self, trade_id: int, timestamp_ms: int) -> bool:
+        """Tell whether an id is too far from the top to be of the same series."""
+        if self.top is None or trade_id - self.top <= MOST_PASSED_OVER:
+            return False
+        return timestamp_ms <= self.top_ms + RESTARTED_MS
+
+    def asked(self, asked: Span) -> None:
+        """Note that history has been read for `asked`: what is still missing of it was not there."""
+        self.holes = [
+            replace(hole, asked=hole.asked + 1) if asked.first <= hole.span.first <= asked.last else hole
+            for hole in self.holes
+        ]
+
+    def give_up(self, hole: Hole) -> None:
+        """Count a hole as had: it will not be filled."""
+        self.holes = [other for other in self.holes if other.span != hole.span]
+
+    def _pass_over(self, until: int, timestamp_ms: int, now_ms: int) -> None:
+        """Open a hole from the top to the id `until`, if there is anything between them."""
+        if self.top is not None and until > self.top:
+            missing = Span(self.top + 1, until)
+            self.holes.append(Hole(missing, min(self.top_ms, timestamp_ms), timestamp_ms, now_ms))
+            self.found += 1
+
+    def _shows_restart(self, trade: Trade) -> bool:
+        return not trade.historical and trade.timestamp_ms > self.top_ms + RESTARTED_MS
+
+
+def span(trade: Trade) -> Span:
+    """Return the ids that a row stands for."""
+    last = int(trade.trade_id)
+    return Span(last - trade.count + 1, last)
+
+
+def _without(hole: Hole, taken: Span, at_ms: int) -> list[Hole]:
+    """Return what is left of a hole."""
+    first, last = hole.span
+    if taken.last < first or last < taken.first:
+        return [hole]
+    left = []
+    if first < taken.first:
+        left.append(replace(hole, span=Span(first, taken.first - 1), until_ms=at_ms))
+    if taken.last < last:
+        left.append(replace(hole, span=Span(taken.last + 1, last), since_ms=at_ms))
+    return left
