@@ -13,17 +13,14 @@ import trio
 from supervisor import autoscale, placement, wire
 from supervisor.errors import ControlError
 from supervisor.events import Name
+from supervisor.keyring import Keyring
 from supervisor.machine import Kind, Life, State
-from supervisor.pool import Holding, PoolStats, assignments, summary
-from supervisor.spec import PoolSpec, Strategy
+from supervisor.pool import PoolStats, summary
+from supervisor.spec import PoolSpec
 from supervisor.tree import Slot, Tree
 from supervisor.vitals import Vitals
 
-GRACE_S = 5.0  # a member that restarts keeps its keys for so long
 SAMPLE_S = 5.0
-REBALANCE_S = 10.0
-_FIXED = {Strategy.ROUND_ROBIN, Strategy.CONSISTENT_HASH}
-_GONE = {State.STOPPED, State.BACKOFF, State.FATAL, State.DONE}
 
 
 @dataclass(slots=True)
@@ -34,11 +31,7 @@ class Pool:
     size: int
     spare: str = ""  # the extra member of a rolling restart
     leaving: set[str] = field(default_factory=set)
-    holdings: dict[str, Holding] = field(default_factory=dict)
-    told_at: dict[str, float] = field(default_factory=dict)
-    target: dict[str, str] = field(default_factory=dict)
-    eligible: tuple[str, ...] = ()
-    placed_at: float = 0.0
+    keyring: Keyring = field(default_factory=Keyring)
     memory: autoscale.Memory = field(default_factory=autoscale.Memory)
     verdict: autoscale.Verdict | None = None
     rolling: trio.Lock = field(default_factory=trio.Lock)
@@ -98,6 +91,7 @@ class Fleet:
         while len(regular := self._regular(pool)) < size:
             self._add(pool)
         for slot in sorted(regular, key=_index)[size:]:
+            pool.leaving.add(slot.spec.name)
             self._nursery.start_soon(self._dismiss, pool, slot, "scaled down")
 
     def _add(self, pool: Pool) -> Slot:
@@ -120,7 +114,7 @@ class Fleet:
         pool.leaving.add(slot.spec.name)
         self.settle(pool)
         with trio.move_on_after(slot.spec.stop_timeout_s):
-            while slot.spec.name in pool.holdings and pool.holdings[slot.spec.name].busy:
+            while not pool.keyring.is_free(slot.spec.name):
                 await self._tree.changed.wait()
 
     # --- replacing
@@ -145,7 +139,7 @@ class Fleet:
         Raises ControlError if a fresh process does not get ready; the members not reached yet go on serving.
         """
         pool = self.pools[name]
-        return await self._roll(pool, sorted(slot.spec.name for slot in self.staying(pool)), reason)
+        return await self._roll(pool, sorted(slot.spec.name for slot in self.staying(pool) if slot.life.wanted), reason)
 
     async def _roll(self, pool: Pool, names: Sequence[str], reason: str) -> list[str]:
         async with pool.rolling:
@@ -153,9 +147,7 @@ class Fleet:
             pool.spare = spare.spec.name
             try:
                 await self._serving(spare)
-                renewed = [name for name in names if name in self._tree.slots]
-                for name in renewed:
-                    await self._renew(pool, self._tree.slots[name], reason)
+                renewed = [name for name in names if await self._renew(pool, name, reason)]
             finally:
                 self._nursery.start_soon(self._dismiss, pool, spare, "spare no longer needed")
             while pool.spare in self._tree.slots:
@@ -163,16 +155,21 @@ class Fleet:
         self._tree.report(Name.POOL_ROLLED, pool=pool.spec.name, members=renewed, reason=reason)
         return renewed
 
-    async def _renew(self, pool: Pool, slot: Slot, reason: str) -> None:
+    async def _renew(self, pool: Pool, name: str, reason: str) -> bool:
+        """Replace one member in place; False if it was stopped or has left meanwhile."""
+        slot = self._tree.slots.get(name)
+        if slot is None or not slot.life.wanted or name in pool.leaving:
+            return False
         await self._unload(pool, slot)
         spawns = slot.spawns
-        self._tree.apply(slot.spec.name, Kind.DRAIN, reason=reason)
-        self._tree.apply(slot.spec.name, Kind.WANT, reason=reason)
+        self._tree.apply(name, Kind.DRAIN, reason=reason)
+        self._tree.apply(name, Kind.WANT, reason=reason)
         try:
             await self._serving(slot, after=spawns)
         finally:
-            pool.leaving.discard(slot.spec.name)
+            pool.leaving.discard(name)
             self.settle(pool)
+        return True
 
     async def _serving(self, slot: Slot, *, after: int = 0) -> None:
         limit_s = slot.spec.ready_timeout_s + 2 * slot.spec.stop_timeout_s
@@ -186,50 +183,14 @@ class Fleet:
     # --- keys
 
     def settle(self, pool: Pool) -> None:
-        """Bring the keys one step nearer to where the strategy wants them."""
-        if self._tree.is_stopping or not pool.spec.keys:
-            return
-        self._forget_the_dead(pool)
-        self._place(pool)
-        for name, keys in assignments(pool.target, list(pool.holdings.values())).items():
-            slot = self._tree.slots[name]
-            if slot.process is not None and slot.process.tell({"t": "assign", "keys": sorted(keys)}):
-                held = pool.holdings[name]
-                pool.holdings[name] = Holding(name, keys, held.confirmed, held.is_ready)
-                pool.told_at[name] = trio.current_time()
-
-    def _forget_the_dead(self, pool: Pool) -> None:
-        living = {slot.spec.name: slot for slot in self.members(pool) if slot.life.has_process}
-        for name in pool.holdings.keys() - living.keys():
-            del pool.holdings[name]
-        for name, slot in living.items():
-            held = pool.holdings.get(name, Holding(name))
-            if held.busy or slot.life.state is State.READY:
-                is_ready = slot.life.state is State.READY
-                pool.holdings[name] = Holding(name, held.told, held.confirmed, is_ready)
-
-    def _place(self, pool: Pool) -> None:
-        eligible = [slot for slot in self.staying(pool) if self._may_own(slot)]
-        names, now = tuple(slot.spec.name for slot in eligible), trio.current_time()
-        is_due = pool.spec.strategy not in _FIXED and now - pool.placed_at >= REBALANCE_S
-        if names != pool.eligible or is_due or set(pool.target) != set(pool.spec.keys):
-            members = [self.vitals.member(slot) for slot in eligible]
-            pool.target = placement.place(pool.spec.strategy, pool.spec.keys, members, pool.target)
-            pool.eligible, pool.placed_at = names, now
-
-    def _may_own(self, slot: Slot) -> bool:
-        if slot.life.state is State.READY:
-            return True
-        since = slot.fell_at if slot.fell_at is not None else slot.spawned_at or trio.current_time()
-        return slot.life.wanted and slot.life.state not in _GONE and trio.current_time() - since < GRACE_S
+        """Let the keys go where they shall, as far as they can now."""
+        if not self._tree.is_stopping:
+            owners = [(slot, self.vitals.member(slot)) for slot in self.staying(pool)]
+            pool.keyring.settle(pool.spec, self.members(pool), owners)
 
     def _heed(self, slot: Slot, said: wire.Heard) -> None:
         pool = self.pools.get(slot.spec.pool or "")
-        if pool is None or not isinstance(said, wire.Assigned):
-            return
-        held = pool.holdings.get(slot.spec.name)
-        if held is not None and held.told == said.keys:
-            pool.holdings[slot.spec.name] = Holding(slot.spec.name, held.told, said.keys, held.is_ready)
+        if pool is not None and isinstance(said, wire.Assigned) and pool.keyring.confirm(slot.spec.name, said.keys):
             self._tree.report(Name.KEYS_ASSIGNED, slot.spec.name, keys=sorted(said.keys))
             self.settle(pool)
             self._tree.note_change()
@@ -238,7 +199,7 @@ class Fleet:
         pool = self.pools.get(slot.spec.pool or "")
         if pool is not None and slot.life.state is not before.state:
             if not slot.life.has_process:
-                pool.holdings.pop(slot.spec.name, None)
+                pool.keyring.forget(slot.spec.name)
             self.settle(pool)
 
     # --- calls and numbers
@@ -257,8 +218,7 @@ class Fleet:
 
     def keys_of(self, slot: Slot) -> tuple[str, ...]:
         pool = self.pools.get(slot.spec.pool or "")
-        held = pool.holdings.get(slot.spec.name) if pool is not None else None
-        return tuple(sorted(held.confirmed)) if held is not None else ()
+        return pool.keyring.confirmed(slot.spec.name) if pool is not None else ()
 
     # --- time
 
@@ -273,12 +233,12 @@ class Fleet:
                     self._autoscale(pool)
 
     def _replace_unconfirming(self, pool: Pool) -> None:
-        for name, held in list(pool.holdings.items()):
-            slot = self._tree.slots[name]
+        for slot in self.members(pool):
             limit_s = slot.spec.ready_timeout_s + slot.spec.stop_timeout_s
-            if held.is_pending and held.is_ready and trio.current_time() - pool.told_at[name] > limit_s:
-                self._tree.report(Name.WORKER_MISBEHAVED, name, fault=f"assigned keys not confirmed in {limit_s:g} s")
-                self._tree.apply(name, Kind.KILL, reason="assign")
+            if pool.keyring.overdue_s(slot.spec.name) > limit_s:
+                fault = f"assigned keys not confirmed in {limit_s:g} s"
+                self._tree.report(Name.WORKER_MISBEHAVED, slot.spec.name, fault=fault)
+                self._tree.apply(slot.spec.name, Kind.KILL, reason="assign")
 
     def _autoscale(self, pool: Pool) -> None:
         if pool.spec.autoscale is None or pool.rolling.locked() or self._tree.is_stopping:

@@ -81,6 +81,11 @@ async def adaptable(worker: Worker) -> None:
     await plain(worker)
 
 
+async def deaf(worker: Worker) -> None:
+    await worker.ready()
+    await worker.stopping.wait()
+
+
 async def stubborn(worker: Worker) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     await worker.ready()
@@ -113,6 +118,7 @@ MANNERS = {
     "serve": plain,
     "mute": functools.partial(plain, mute=True),
     "stubborn": stubborn,
+    "deaf": deaf,
     "adaptable": adaptable,
     "forking": forking,
     "leave": leave,

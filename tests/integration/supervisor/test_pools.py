@@ -220,3 +220,34 @@ async def test_a_roll_that_fails_leaves_the_rest_serving(grove):
     running.fleet.update(old)
     await grove.until(lambda: sorted(running.tree.slots) == ["p.0", "p.1"])
     assert await running.fleet.roll("p", reason="test") == ["p.0", "p.1"]
+
+
+async def test_a_rolling_restart_leaves_alone_what_the_operator_stopped(grove):
+    running = await grove.plant(pools=(pool(keys=()),))
+    running.tree.apply("p.0", "unwant")
+    await grove.until(lambda: grove.state("p.0") == "stopped")
+    assert await running.fleet.roll("p", reason="test") == ["p.1"]
+    assert grove.state("p.0") == "stopped"
+
+
+async def test_scaling_twice_in_a_row_ends_at_the_last_size(grove):
+    running = await grove.plant(pools=(pool(4, keys=()),))
+    running.fleet.scale("p", 1, why="test")
+    running.fleet.scale("p", 3, why="test")
+    await grove.until(lambda: len(running.tree.slots) == 3)
+    await grove.until(lambda: {slot.life.state for slot in running.tree.slots.values()} == {"ready"})
+
+
+async def test_without_keys_members_are_told_to_let_go(grove):
+    running = await grove.plant(pools=(pool(),))
+    owners = Owners(grove)
+    await grove.until(owners.are_complete)
+    running.fleet.update(pool(keys=()))
+    await grove.until(lambda: not any(owners.follow().now.values()))
+
+
+async def test_a_member_that_never_confirms_is_replaced(grove):
+    deaf = child("t", "deaf", ready_timeout_s=1, stop_timeout_s=0.5)
+    await grove.plant(pools=(pool(1, template=deaf),))
+    await grove.see("worker_misbehaved", "p.0", fault="assigned keys not confirmed in 1.5 s")
+    await grove.see("worker_killed", "p.0", reason="assign")
