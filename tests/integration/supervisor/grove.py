@@ -36,6 +36,7 @@ class Grove:
         self.events: list[Event] = []
         self.exit_code: int | None = None
         self.ended = trio.Event()
+        self.hooks: dict[str, Callable] = {}  # more arguments of `run`
         self.addresses: dict[str, tuple[str, int]] = {}
         self.running: Running
 
@@ -56,7 +57,12 @@ class Grove:
 
     async def _run(self, spec: TreeSpec, reload: Callable | None, task_status: trio.TaskStatus[Running]) -> None:
         self.exit_code = await run(
-            spec, on_event=self._note, on_ready=self._note_addresses, reload=reload, task_status=task_status
+            spec,
+            on_event=self._note,
+            on_ready=self._note_addresses,
+            reload=reload,
+            task_status=task_status,
+            **self.hooks,
         )
         self.ended.set()
 

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from supervisor.errors import ControlError
+from supervisor.exits import Decision
 from supervisor.intensity import Intensity
 from supervisor.spec import Restart
 from tests.integration.supervisor.grove import child
@@ -204,6 +205,44 @@ async def test_rest_for_one_restarts_those_after_it_in_the_group(grove):
     assert grove.pid("x") == before["x"]
     started = [event.child for event in grove.events if event.name in ("worker_ready", "worker_started")]
     assert started[-4:] == ["a", "a", "b", "b"]
+
+
+async def test_the_hook_decides_what_follows_from_an_exit(grove):
+    asked = []
+
+    def escalate(spec, end) -> Decision:
+        asked.append((spec.name, end.code, end.was_ready))
+        return Decision.ESCALATE
+
+    grove.hooks["on_child_exit"] = escalate
+    await grove.plant(child("a"), child("b"))
+    grove.tell("a", "crash", code=5)
+    with trio.fail_after(20):
+        await grove.ended.wait()
+    assert asked == [("a", 5, True)]
+    assert grove.exit_code == 70
+    assert grove.seen("worker_exited", "b", expected=True)
+
+
+async def test_the_program_round_it_hears_every_beat(grove):
+    beats = []
+    grove.hooks["on_beat"] = lambda *beat: beats.append(beat)
+    await grove.plant(child(beat_interval_s=0.1))
+    await grove.ask("c", "stat", saturation=0.25)
+    await grove.until(lambda: beats and beats[-1][2].stats)
+    name, pid, beat = beats[-1]
+    assert (name, pid, beat.stats) == ("c", grove.pid("c"), {"saturation": 0.25})
+
+
+async def test_a_child_can_be_kept_from_what_the_root_inherited(grove, monkeypatch):
+    for name in ("SECRET_TOKEN", "NOTIFY_SOCKET", "LISTEN_FDS", "PLAIN"):
+        monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent")
+    await grove.plant(child(without_env=("SECRET_",), env={"OWN": "1"}))
+    environ = await trio.Path(f"/proc/{grove.pid('c')}/environ").read_bytes()
+    names = {entry.partition(b"=")[0] for entry in environ.split(b"\0")}
+    assert {b"PLAIN", b"OWN", b"SUPERVISOR_PIPE"} <= names
+    assert not {b"SECRET_TOKEN", b"NOTIFY_SOCKET", b"LISTEN_FDS"} & names
 
 
 async def test_asking_fails_clearly(grove):
