@@ -10,15 +10,12 @@ import sys
 import time
 from typing import Any, TextIO
 
-if "rich" not in sys.modules:  # structlog would load it, 4 MiB in each of a dozen processes, for colours
-    sys.modules["rich"] = None  # type: ignore[assignment] # the import system's word for "not there"
+from priceverse.lean import without
+
+with without("rich"):
     import structlog
-
-    del sys.modules["rich"]
-
-import structlog
-from structlog.tracebacks import ExceptionDictTransformer
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+    from structlog.tracebacks import ExceptionDictTransformer
+    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50}
 MAX_VALUE_CHARS = 2000

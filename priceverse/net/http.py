@@ -6,11 +6,14 @@ The rule: a reply is a value only when it is a success; everything else is a Net
 import ssl
 from dataclasses import dataclass
 
-import httpx
 import trio
 
 from priceverse import __version__
+from priceverse.lean import without
 from priceverse.net.errors import NetError, origin, reason, retry_after_s
+
+with without("click", "rich", "pygments"):
+    import httpx
 
 USER_AGENT = f"priceverse/{__version__}"
 MAX_REDIRECTS = 3

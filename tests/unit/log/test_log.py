@@ -1,5 +1,6 @@
 """Log lines: one JSON object each, stable keys, bounded length and rate, no local variables."""
 
+import importlib
 import io
 import json
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from priceverse import log
+from priceverse.lean import without
 
 
 @pytest.fixture
@@ -62,7 +64,13 @@ def test_what_was_suppressed_is_told_once_the_flood_is_over(lines, monkeypatch):
     assert lines()[-1]["suppressed"] == 7
 
 
-def test_importing_the_log_loads_no_terminal_library():
-    """Thirteen processes would each pay for it."""
-    code = "import sys, priceverse.log; sys.exit('rich' in sys.modules or 'pygments' in sys.modules)"
+@pytest.mark.parametrize("module", ["priceverse.log", "priceverse.net.http"])
+def test_what_every_child_imports_loads_no_terminal_library(module):
+    code = f"import sys, {module}; sys.exit(bool({{'rich', 'pygments', 'click'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_hidden_module_can_be_imported_afterwards():
+    with without("colorsys"), pytest.raises(ImportError):
+        importlib.import_module("colorsys")
+    assert importlib.import_module("colorsys").rgb_to_hsv(0, 0, 0) == (0, 0, 0)
