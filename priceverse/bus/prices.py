@@ -88,7 +88,7 @@ async def subscribe(
 
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type((RedisUnavailable, _Silent)),
-        wait=tenacity.wait_random(0.05, 1.0),
+        wait=tenacity.wait_random(0.05, 2.0),
         before_sleep=_report,
     )
     follower = _Follower(settings, pairs, on_price, on_snapshot, silence_s)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
+import tenacity
 import trio
 
 from priceverse import log, topology
@@ -59,14 +60,17 @@ def reread(config: Path | None) -> TreeSpec:
 async def _prepare_schema(settings: Settings) -> None:
     """Migrate or check, as soon as PostgreSQL answers. Raises SchemaOutdated."""
     prepare = migrate.up if settings.database.migrate_on_start else migrate.check
-    while True:
-        try:
-            await trio.to_thread.run_sync(prepare, settings)
-        except DatabaseUnavailable as away:
-            log.get_logger().error("database_unavailable", reason=away.reason, detail=str(away))
-            await trio.sleep(1)
-        else:
-            return
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(DatabaseUnavailable),
+        wait=tenacity.wait_exponential(max=30),
+        before_sleep=_report,
+    )
+    await retrying(trio.to_thread.run_sync, prepare, settings)
+
+
+def _report(state: tenacity.RetryCallState) -> None:
+    away = state.outcome.exception() if state.outcome else None
+    log.get_logger().error("database_unavailable", reason=getattr(away, "reason", ""), detail=str(away))
 
 
 async def _prepare_late(settings: Settings) -> None:
