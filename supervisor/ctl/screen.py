@@ -29,7 +29,7 @@ STATE_STYLES = {
 }
 LEVEL_STYLES = {"error": "bold red", "warning": "yellow", "debug": "dim"}
 _BAR = "▏▎▍▌▋▊▉█"
-_BAR_CELLS = 6
+_BAR_CELLS = 4
 _MIB = 1024 * 1024
 
 
@@ -51,17 +51,21 @@ def headline(reply: Reply) -> Text:
 
 
 def children_table(children: Sequence[Reply]) -> Table:
-    """Show one line a child; columns that a narrow terminal lacks room for are cut last to first."""
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
-    for name in ("CHILD", "STATE"):
-        table.add_column(name, no_wrap=True)
-    for name, width in (("PID", 5), ("UP", 3), ("RST", 3), ("CPU", 4), ("RSS", 5)):
+    """Show one line a child; on a narrow terminal the last column gives way."""
+    table = _table()
+    table.add_column("CHILD", no_wrap=True, min_width=10, max_width=20)
+    table.add_column("STATE", no_wrap=True, min_width=8)
+    for name, width in (("PID", 5), ("UP", 5), ("RST", 3), ("CPU", 4), ("RSS", 5)):
         table.add_column(name, justify="right", no_wrap=True, min_width=width)
-    table.add_column("LOAD", no_wrap=True)
+    table.add_column("LOAD", no_wrap=True, min_width=_BAR_CELLS + 4)
     table.add_column("LAST", no_wrap=True, overflow="ellipsis", ratio=1)
     for child in children:
         table.add_row(*_child_cells(child))
     return table
+
+
+def _table() -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
 
 
 def _child_cells(child: Reply) -> tuple[RenderableType, ...]:
@@ -88,12 +92,12 @@ def _last(child: Reply) -> str:
 
 
 def pools_table(pools: Sequence[Reply]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = _table()
     table.add_column("POOL", no_wrap=True)
-    for name in ("SIZE", "HEALTHY", "QUEUE", "/S", "MEAN", "P99", "ERR"):
+    for name in ("SIZE", "OK", "QUEUE", "/S", "MEAN", "P99", "ERR"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("SATURATION", no_wrap=True)
-    table.add_column("STRATEGY", no_wrap=True)
+    table.add_column("LOAD", no_wrap=True, min_width=_BAR_CELLS + 4)
+    table.add_column("BY", no_wrap=True)
     for pool in pools:
         table.add_row(
             pool["name"] + (" ⟳" if pool["rolling"] else ""),
@@ -110,9 +114,24 @@ def pools_table(pools: Sequence[Reply]) -> Table:
     return table
 
 
+def breakers_table(reply: Reply) -> Table:
+    """Show the supervisor's circuit of each child, then what the children say of their own breakers."""
+    table = _table()
+    for name in ("CHILD", "BREAKER", "STATE"):
+        table.add_column(name, no_wrap=True)
+    for circuit in reply["supervisor"]:
+        state = Text("open", style="bold red") if circuit["open"] else Text("closed", style="green")
+        table.add_row(circuit["child"], "health", state)
+    for child in reply["children"]:
+        result = child.get("result", child.get("error"))
+        for name, state in (result if isinstance(result, Mapping) else {"": result}).items():
+            table.add_row(child["child"], name, _figures(state))
+    return table
+
+
 def streams_table(children: Sequence[Reply], rows: int = 1000) -> Table:
     """Show what each child reports of its streams: one line a stream, or one for the child; at most `rows`."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = _table()
     for name in ("CHILD", "STREAM", "REPORTS"):
         table.add_column(name, no_wrap=True, overflow="ellipsis")
     for child in children:
@@ -240,7 +259,7 @@ RENDERERS: Mapping[str, Callable[[Reply], RenderableType]] = {
     "log-level": names,
     "events": event,
     "streams": lambda reply: streams_table(reply["children"]),
-    "breakers": details,
+    "breakers": breakers_table,
     "wait": headline,
     "shutdown": lambda _: Text("stopping"),
     "version": brief,

@@ -70,7 +70,7 @@ async def test_a_fatal_child_is_exit_3(grove, path):
         (("log-level", "c", "debug"), "c"),
         (("events",), "tree_ready"),
         (("streams",), "lag"),
-        (("breakers",), "open"),
+        (("breakers",), "closed"),
         (("wait", "--for", "ready", "--timeout", "5"), "3 of 3 ready"),
         (("version",), "supervisor"),
         (("shutdown",), "stopping"),
@@ -145,7 +145,7 @@ async def test_top_draws_in_80_columns_and_quits_on_q(ctl, grove, path):
                 drawn += await screen.receive_some(65536)
             await screen.send_all(b"q")
             assert await trio.to_thread.run_sync(popen.wait) == 0
-    assert all(word in drawn for word in (b"3 of 3 ready", b"p.1", b"SATURATION", b"noticed"))
+    assert all(word in drawn for word in (b"3 of 3 ready", b"p.1", b"QUEUE", b"noticed"))
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
