@@ -7,6 +7,7 @@ is wrong has not been had: history will tell it right.
 from enum import StrEnum
 
 from priceverse.collector.coverage import Coverage
+from priceverse.exchanges.protocol import Mark
 from priceverse.model.trade import Trade
 
 MAX_AHEAD_MS = 5_000
@@ -54,12 +55,13 @@ class Recent:
 class Book:
     """What has been had of one symbol: by number where the venue counts its trades, else by remembering ids.
 
-    `newest` is the latest of those remembered.
+    `newest` is the latest of those remembered; `dropped` the time of those that nothing can bring back, if any.
     """
 
     def __init__(self, *, is_numbered: bool, remembered: int) -> None:
         self.coverage = Coverage() if is_numbered else None
-        self.newest: Trade | None = None
+        self.newest: Mark | None = None
+        self.dropped: tuple[int, int] | None = None
         self._seen = Recent(remembered)
 
     def has_room(self, trade: Trade) -> bool:
@@ -73,7 +75,7 @@ class Book:
         if coverage is None:
             self._seen.add(trade.trade_id)
             if self.newest is None or trade.timestamp_ms >= self.newest.timestamp_ms:
-                self.newest = trade
+                self.newest = Mark(trade.trade_id, trade.timestamp_ms)
         else:
             coverage.take(trade, now_ms)
 
@@ -82,6 +84,24 @@ class Book:
         coverage = self._numbering(trade)
         if coverage is not None:
             coverage.exists(int(trade.trade_id), trade.timestamp_ms, now_ms)
+
+    def lose(self, trade: Trade, now_ms: int) -> None:
+        """Note that a trade that had been had never got through: missing again, or beyond recall."""
+        coverage = self._numbering(trade)
+        if coverage is not None:
+            coverage.lose(trade, now_ms)
+        elif self.dropped is None:
+            self.dropped = (trade.timestamp_ms, trade.timestamp_ms)
+        else:
+            self.dropped = (min(self.dropped[0], trade.timestamp_ms), max(self.dropped[1], trade.timestamp_ms))
+
+    def recall(self, mark: Mark) -> None:
+        """Note a trade that had been had before this process began."""
+        if self.coverage is not None and mark.trade_id.isdecimal():
+            self.coverage.recall(int(mark.trade_id), mark.timestamp_ms)
+        else:
+            self._seen.add(mark.trade_id)
+            self.newest = mark
 
     @property
     def is_begun(self) -> bool:

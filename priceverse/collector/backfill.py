@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import trio
 
 from priceverse import clock
+from priceverse.collector.admission import Book
 from priceverse.collector.coverage import Coverage, Hole, Span
 from priceverse.collector.history import History
 from priceverse.collector.intake import Intake
@@ -37,20 +38,26 @@ CLUSTER = 1000
 """Holes within so many ids are filled by the same pages."""
 RETRY_S, RETRY_CAP_S = 0.5, 30.0
 LOG_EVERY_S = 10.0
-POLL_SHARE = 0.33
-"""The newest trades are read again before so much of them is new."""
+POLL_SHARE = 0.25
+"""The newest trades are read again when about so much of them is new: the rest is for a burst."""
 POLL_LEAST_S, POLL_MOST_S = 0.5, 5.0
+CALM = 0.8
+"""A pace is forgotten by so much from one reading to the next."""
 
 Lose = Callable[[str, int, int, LossReason], None]
 
 
 @dataclass(slots=True)
 class Tail:
-    """An unnumbered symbol: everything up to `mark` has been had, and since then the connection held if `is_whole`."""
+    """An unnumbered symbol: everything up to `mark` has been had, and since then the connection held if `is_whole`.
+
+    `pace` is its lately fastest rate, trades per second.
+    """
 
     mark: Mark
     breaks: int
     is_whole: bool
+    pace: float = 0.0
 
 
 class Backfill:
@@ -89,7 +96,7 @@ class Backfill:
         """Close the holes of a symbol as they open, and catch up after each break of the connection."""
         coverage = self._intake.admission.book(symbol).coverage
         assert coverage is not None
-        caught_up, failures = self._ledger.breaks, 0
+        caught_up, failures = -1 if coverage.is_begun else self._ledger.breaks, 0
         while True:
             await trio.sleep(_pause_s(LOOK_EVERY_S, failures))
             self._tell_ledger()
@@ -165,13 +172,15 @@ class Backfill:
     async def _poll(self, symbol: str, rows: int) -> None:
         """Compare the newest trades of history with what came, often enough that none slips through between."""
         book = self._intake.admission.book(symbol)
+        was_begun = book.newest is not None
         while book.newest is None:  # noqa: ASYNC110 - the book is pure and tells nobody
             await trio.sleep(LOOK_EVERY_S)
-        tail = Tail(_mark(book.newest), self._ledger.breaks, is_whole=True)
+        tail = Tail(book.newest, self._ledger.breaks, is_whole=not was_begun)
         pause_s, failures = POLL_LEAST_S, 0
         while True:
             await trio.sleep(_pause_s(pause_s, failures))
             tail.is_whole = tail.is_whole and self._ledger.is_connected
+            self._lose_dropped(symbol, book)
             try:
                 page = await self._history.page(Gap(symbol, tail.mark))
                 pause_s, failures = self._compare(symbol, tail, page, rows), 0
@@ -187,13 +196,19 @@ class Backfill:
         if page.is_cut and not is_whole:
             pair = self._adapter.pairs[symbol]
             self._lose(pair, tail.mark.timestamp_ms, page.trades[0].timestamp_ms, LossReason.FORGOTTEN)
-        elapsed_s = max(now_ms - tail.mark.timestamp_ms, 1) / 1000
+        elapsed_s = max(now_ms - tail.mark.timestamp_ms, RIPE_MS) / 1000
+        tail.pace = max(len(page.trades) / elapsed_s, CALM * tail.pace)
         ripe = [trade for trade in page.trades if trade.timestamp_ms <= now_ms - RIPE_MS]
         if ripe:
-            tail.mark = _mark(ripe[-1])
+            tail.mark = Mark(ripe[-1].trade_id, ripe[-1].timestamp_ms)
         tail.breaks, tail.is_whole = self._ledger.breaks, self._ledger.is_connected
-        wanted_s = POLL_SHARE * rows * elapsed_s / max(len(page.trades), 1)
-        return min(max(wanted_s, POLL_LEAST_S), POLL_MOST_S)
+        return min(max(POLL_SHARE * rows / max(tail.pace, 1.0), POLL_LEAST_S), POLL_MOST_S)
+
+    def _lose_dropped(self, symbol: str, book: Book) -> None:
+        if book.dropped is not None and not self._ledger.is_redis_away:
+            since_ms, until_ms = book.dropped
+            book.dropped = None
+            self._lose(self._adapter.pairs[symbol], since_ms, until_ms, LossReason.DROPPED)
 
     def _unanswered(self, symbol: str, error: NetError | PageError) -> None:
         suppressed = self._throttle.passes(symbol, trio.current_time())
@@ -208,10 +223,6 @@ def _around(symbol: str, holes: Sequence[Hole]) -> tuple[Gap, Span]:
     last = max(near, key=lambda hole: hole.span.last)
     before = Mark(str(last.span.last + 1), last.until_ms)
     return Gap(symbol, Mark(str(first.span.first - 1), first.since_ms), before), Span(first.span.first, last.span.last)
-
-
-def _mark(trade: Trade) -> Mark:
-    return Mark(trade.trade_id, trade.timestamp_ms)
 
 
 def _pause_s(usual_s: float, failures: int) -> float:

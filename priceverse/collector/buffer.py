@@ -18,19 +18,20 @@ class Buffer:
     """Trades that wait; `dropped` counts those that did not get through."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._waiting: deque[Received] = deque(maxlen=capacity)
+        self._waiting: deque[Received] = deque()
         self._capacity = capacity
         self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def extend(self, trades: Iterable[Received]) -> None:
-        """Append `trades`; beyond the capacity the oldest go."""
-        for trade in trades:
-            self.dropped += len(self._waiting) == self._capacity
-            self._waiting.append(trade)
+    def extend(self, trades: Iterable[Received]) -> list[Received]:
+        """Append `trades`; beyond the capacity the oldest go, and are returned."""
+        self._waiting.extend(trades)
+        gone = self.take(len(self._waiting) - self._capacity)
+        self.dropped += len(gone)
+        return gone
 
     def take(self, most: int = BATCH) -> list[Received]:
         """Remove and return the oldest, at most `most`."""
-        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        return [self._waiting.popleft() for _ in range(max(0, min(most, len(self._waiting))))]

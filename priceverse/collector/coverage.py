@@ -70,11 +70,29 @@ class Coverage:
             self.holes = [rest for hole in self.holes for rest in _without(hole, taken, trade.timestamp_ms)]
         self.is_begun = self.is_begun or not trade.historical
 
+    def recall(self, trade_id: int, timestamp_ms: int) -> None:
+        """Begin from a trade that was had before: whatever is older is known or given up."""
+        if self.top is None or trade_id > self.top:
+            self.top, self.top_ms = trade_id, timestamp_ms
+        self.is_begun = True
+
     def exists(self, trade_id: int, timestamp_ms: int, now_ms: int) -> None:
         """Note that a trade exists, by whatever is known of it but itself."""
         if self.top is not None and trade_id > self.top and not self.is_leap(trade_id, timestamp_ms):
             self._pass_over(trade_id, timestamp_ms, now_ms)
             self.top, self.top_ms = trade_id, timestamp_ms
+
+    def lose(self, trade: Trade, now_ms: int) -> None:
+        """Note that a row that had been had is missing again."""
+        first, last = span(trade)
+        before = next((hole for hole in self.holes if hole.span.last == first - 1), None)
+        if before is not None:
+            self.holes.remove(before)
+            first, since_ms = before.span.first, before.since_ms
+        else:
+            self.found += 1
+            since_ms = trade.timestamp_ms
+        self.holes.append(Hole(Span(first, last), since_ms, max(since_ms, trade.timestamp_ms), now_ms))
 
     def is_leap(self, trade_id: int, timestamp_ms: int) -> bool:
         """Tell whether an id is too far from the top to be of the same series."""

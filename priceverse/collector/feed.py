@@ -58,6 +58,7 @@ class Feed:
         session = Session(self._venue, self._ports)
         nursery.start_soon(self._fly, session)
         await session.leaving.wait()
+        await trio.lowlevel.checkpoint_if_cancelled()  # a session that is cancelled leaves, too, and wants no successor
         if session.ended is None:
             self._elders.add(session)
             ended = session.ending(Why.SHUTDOWN, "leaving")

@@ -11,7 +11,8 @@ from priceverse.collector.admission import PASSING, Admission, Verdict
 from priceverse.collector.ledger import Ledger
 from priceverse.model.trade import Trade
 
-Offer = Callable[[list[Received]], None]
+Offer = Callable[[list[Received]], Sequence[Received]]
+"""Takes trades; returns those, of all it ever took, that it had to drop."""
 
 
 class Intake:
@@ -69,4 +70,5 @@ class Intake:
             self._ledger.admitted(live)
         if missed:
             self._ledger.backfilled(missed)
-        self._offer([received for _, received in passing])
+        for dropped in self._offer([received for _, received in passing]):
+            self.admission.book(dropped.trade.symbol).lose(dropped.trade, dropped.received_ms)

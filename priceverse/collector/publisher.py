@@ -49,14 +49,15 @@ class Publisher:
             before_sleep=self._note_absence,
         )
 
-    def offer(self, trades: list[Received]) -> None:
-        """Queue `trades`; never waits, never fails."""
-        self._buffer.extend(trades)
+    def offer(self, trades: list[Received]) -> list[Received]:
+        """Queue `trades`; never waits, never fails. Return those, of all that waited, that had to go for it."""
+        gone = self._buffer.extend(trades)
         self._ledger.dropped = self._buffer.dropped
         self._ledger.queue = len(self._buffer)
         if not self._filled.is_set():
             self._filled.set()
             self._idle = trio.Event()
+        return gone
 
     async def run(self) -> None:
         """Write until cancelled."""

@@ -10,7 +10,7 @@ from functools import partial
 
 import trio
 
-from priceverse.bus import stats
+from priceverse.bus import stats, tail
 from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.bus.trades import TradeWriter
 from priceverse.collector.admission import Admission
@@ -22,13 +22,14 @@ from priceverse.collector.ledger import Ledger
 from priceverse.collector.losses import Losses
 from priceverse.collector.publisher import Publisher
 from priceverse.collector.reconnect import Ended
-from priceverse.collector.session import Link, Ports, Venue
+from priceverse.collector.session import Dial, Link, Ports, Venue
 from priceverse.collector.subscription import Refusals
 from priceverse.collector.throttle import Throttle
 from priceverse.config.settings import Settings
 from priceverse.exchanges.frames import MAX_FRAME
-from priceverse.exchanges.protocol import Adapter, Request
+from priceverse.exchanges.protocol import Adapter, Mark, Request
 from priceverse.exchanges.registry import ADAPTERS
+from priceverse.log import get_logger
 from priceverse.model.exchange import Exchange
 from priceverse.net.tls import client_context
 from priceverse.net.websocket import LinkLimits, open_link
@@ -63,17 +64,32 @@ async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: 
         intake = Intake(ledger, publisher.offer, Admission(is_numbered=adapter.is_numbered))
         losses = Losses(exchange, ledger, settings.database)
         nursery.start_soon(losses.run)
-        nursery.start_soon(_backfill(settings, adapter, intake, ledger, losses).run)
-        feed = _feed(settings, adapter, intake, ledger, nursery)
+        backfill = _backfill(settings, adapter, intake, ledger, losses)
+        feed = feed_of(settings, adapter, intake, ledger, dialler(settings, nursery))
         with trio.CancelScope() as collecting:
             nursery.start_soon(_stop_at, duties.stopping, collecting)
             await duties.ready()
+            await _recall(settings, adapter, intake.admission)
+            nursery.start_soon(backfill.run)
             ended = await feed.run()
             await trio.sleep(ended.stay_away_s)  # a restarted process would not know what the venue asked for
         await publisher.flush(FLUSH_S)
         nursery.cancel_scope.cancel()
     await writer.aclose()
     return None if duties.stopping.is_set() else ended
+
+
+async def _recall(settings: Settings, adapter: Adapter, admission: Admission) -> None:
+    """Begin where the streams end, if Redis is there to tell: what came between is missing."""
+    async with RedisDoor(settings.redis) as door:
+        for symbol, pair in adapter.pairs.items():
+            try:
+                known = await tail.newest(door, pair, adapter.exchange)
+            except RedisUnavailable as away:
+                get_logger().warning("streams_not_recalled", error=str(away))
+                return
+            for entry in known:
+                admission.book(symbol).recall(Mark(entry.trade_id, entry.timestamp_ms))
 
 
 async def _stop_at(stopping: trio.Event, collecting: trio.CancelScope) -> None:
@@ -86,14 +102,10 @@ def _backfill(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledg
     return Backfill(adapter, history, intake, ledger, losses.note)
 
 
-def _feed(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger, links: trio.Nursery) -> Feed:
+def feed_of(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger, dial: Dial) -> Feed:
+    """Return the feed of the adapter's exchange as it is configured."""
     chosen, addresses = settings.exchanges, settings.exchanges.venue(adapter.exchange)
     venue = Venue(adapter, tuple(adapter.pairs), addresses.ws_url, addresses.rest_url, chosen.mute_timeout_s)
-    limits = LinkLimits(chosen.connect_timeout_s, chosen.max_frame_bytes)
-
-    async def dial(url: str) -> Link:
-        return await open_link(links, url, limits, client_context(url, chosen.tls_ca))
-
     ports = Ports(
         dial=dial,
         ask=partial(_ask, settings),
@@ -104,6 +116,17 @@ def _feed(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger, 
     )
     base_delay_s = chosen.reconnect_base_delay / 1000
     return Feed(venue, ports, base_delay_s=base_delay_s, max_attempts=chosen.max_reconnect_attempts)
+
+
+def dialler(settings: Settings, links: trio.Nursery) -> Dial:
+    """Return what opens links as configured; their readers run in `links`."""
+    chosen = settings.exchanges
+    limits = LinkLimits(chosen.connect_timeout_s, chosen.max_frame_bytes)
+
+    async def dial(url: str) -> Link:
+        return await open_link(links, url, limits, client_context(url, chosen.tls_ca))
+
+    return dial
 
 
 async def _ask(settings: Settings, request: Request) -> bytes:

@@ -42,11 +42,14 @@ class Link(Protocol):
     async def aclose(self) -> None: ...
 
 
+Dial = Callable[[str], Awaitable[Link]]
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The outside, as a session sees it. `dial` and `ask` raise NetError."""
 
-    dial: Callable[[str], Awaitable[Link]]
+    dial: Dial
     ask: Callable[[Request], Awaitable[bytes]]
     intake: Intake
     ledger: Ledger

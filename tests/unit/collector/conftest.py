@@ -28,11 +28,15 @@ class Desk:
     asked: list[Request] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.intake = Intake(self.ledger, self.passed.extend)
+        self.intake = Intake(self.ledger, self._offer)
         self.venue = Venue(self.adapter, tuple(SYMBOLS), WHERE, "https://words.example", 30.0)
         self.ports = Ports(
             self.exchange.dial, self._ask, self.intake, self.ledger, Refusals(), Throttle(60.0), now_ms=lambda: 0
         )
+
+    def _offer(self, trades: list[Received]) -> list[Received]:
+        self.passed += trades
+        return []
 
     async def _ask(self, request: Request) -> bytes:
         self.asked.append(request)

@@ -6,10 +6,23 @@ from priceverse.collector.ledger import Ledger
 from tests.fakes.exchange import trade
 
 
+class Offered(list[list[Received]]):
+    """What was offered; `gone` is what had to go for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gone: list[Received] = []
+
+    def take(self, trades: list[Received]) -> list[Received]:
+        self.append(trades)
+        gone, self.gone = self.gone, []
+        return gone
+
+
 def test_trades_pass_in_order_and_once() -> None:
-    offered: list[list[Received]] = []
+    offered = Offered()
     ledger = Ledger("kraken")
-    intake = Intake(ledger, offered.append)
+    intake = Intake(ledger, offered.take)
     mine = intake.open()
     batch = [
         trade("BTC", "1", 900),
@@ -26,8 +39,8 @@ def test_trades_pass_in_order_and_once() -> None:
 
 
 def test_a_shut_generation_talks_to_the_wind() -> None:
-    offered: list[list[Received]] = []
-    intake = Intake(Ledger("kraken"), offered.append)
+    offered = Offered()
+    intake = Intake(Ledger("kraken"), offered.take)
     old, young = intake.open(), intake.open()
     assert old < young
     intake.shut(old)
@@ -38,8 +51,8 @@ def test_a_shut_generation_talks_to_the_wind() -> None:
 
 
 def test_two_open_generations_count_each_trade_once() -> None:
-    offered: list[list[Received]] = []
-    intake = Intake(Ledger("kraken"), offered.append)
+    offered = Offered()
+    intake = Intake(Ledger("kraken"), offered.take)
     old, young = intake.open(), intake.open()
     for generation in (old, young):
         intake.take(generation, [trade("BTC", str(n)) for n in range(generation, generation + 5)], 0)
