@@ -86,7 +86,8 @@ def _rendezvous(key: str, members: Sequence[Member]) -> list[str]:
 
 def _bounded(keys: Collection[str], members: Sequence[Member]) -> dict[str, str]:
     """Give each key its first member with room, so that a handful of keys does not end up on one member."""
-    room = dict.fromkeys((member.name for member in members), math.ceil(_BOUND * len(keys) / len(members)))
+    mean = len(keys) / len(members)
+    room = dict.fromkeys((member.name for member in members), max(math.ceil(mean), int(_BOUND * mean)))
     placed: dict[str, str] = {}
     for key in sorted(keys):
         placed[key] = next(name for name in _rendezvous(key, members) if room[name] > 0)

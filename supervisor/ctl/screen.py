@@ -82,7 +82,7 @@ def _child_cells(child: Reply) -> tuple[RenderableType, ...]:
         f"{child['cpu']:.0%}" if runs else "–",
         f"{child['rss_bytes'] / _MIB:.0f} M" if runs else "–",
         bar(child["load"]) if runs else Text(""),
-        Text(_last(child), style="dim"),
+        Text(_last(child), style="dim", no_wrap=True, overflow="ellipsis"),
     )
 
 
