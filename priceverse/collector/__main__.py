@@ -3,10 +3,9 @@
 An exchange that is down neither delays readiness nor makes the child unhealthy: a replacement would fare no better.
 """
 
-from priceverse import log
+from priceverse.child import begin
 from priceverse.collector.ledger import Ledger
 from priceverse.collector.serve import Duties, serve
-from priceverse.config.settings import Settings
 from priceverse.model.exchange import Exchange
 from supervisor.errors import Unavailable
 from supervisor.worker import Worker, run
@@ -14,10 +13,8 @@ from supervisor.worker import Worker, run
 
 async def main(worker: Worker) -> None:
     """Collect until told to stop; leave with 69 when the exchange stays away."""
-    settings = Settings.model_validate(worker.settings["settings"])
     exchange = Exchange(worker.settings["exchange"])
-    chosen = settings.logging
-    log.configure(level=chosen.level, pretty=chosen.pretty, child=worker.name, role=worker.role, exchange=exchange)
+    settings = begin(worker, exchange=exchange)
     ledger = Ledger(exchange)
     worker.provide(ledger.snapshot)
     duties = Duties(worker.name, worker.stopping, worker.ready, lambda n: worker.count("trades", n))

@@ -14,6 +14,7 @@ from priceverse.bus import stats, tail
 from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.bus.trades import TradeWriter
 from priceverse.collector.admission import Admission
+from priceverse.collector.audit import Audit
 from priceverse.collector.backfill import Backfill
 from priceverse.collector.feed import Feed
 from priceverse.collector.history import History
@@ -97,9 +98,10 @@ async def _stop_at(stopping: trio.Event, collecting: trio.CancelScope) -> None:
     collecting.cancel()
 
 
-def _backfill(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger, losses: Losses) -> Backfill:
-    history = History(adapter, settings.exchanges.venue(adapter.exchange).rest_url, partial(_ask, settings))
-    return Backfill(adapter, history, intake, ledger, losses.note)
+def _backfill(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger, losses: Losses) -> Backfill | Audit:
+    history = History(adapter, settings.exchanges.venue(adapter.exchange).rest_url, partial(_ask, settings), ledger)
+    fetch = Backfill if adapter.is_numbered else Audit
+    return fetch(adapter, history, intake, ledger, losses.note)
 
 
 def feed_of(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger, dial: Dial) -> Feed:

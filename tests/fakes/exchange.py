@@ -60,13 +60,13 @@ class Words(Adapter):
         return Control(kind, rest[0] if rest else None, " ".join(rest[1:]))
 
 
-def trade(symbol: str, trade_id: str, timestamp_ms: int = 0, *, historical: bool = False, block: bool = False) -> Trade:
+def trade(
+    symbol: str, trade_id: str, timestamp_ms: int = 0, *, historical: bool = False, block: bool = False, count: int = 1
+) -> Trade:
     """A trade of 1 at 1."""
-    pair = f"{symbol.lower()}-usd"
-    one = Decimal(1)
-    return Trade(
-        Exchange.KRAKEN, symbol, pair, one, one, timestamp_ms, trade_id, Side.BUY, historical=historical, block=block
-    )
+    pair, one = f"{symbol.lower()}-usd", Decimal(1)
+    known = (Exchange.KRAKEN, symbol, pair, one, one, timestamp_ms, trade_id, Side.BUY)
+    return Trade(*known, historical=historical, block=block, count=count)
 
 
 class WordLink:

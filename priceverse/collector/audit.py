@@ -1,0 +1,132 @@
+"""Missing trades found over REST, where ids tell nothing: the newest trades are read again and again, and compared.
+
+    history   … a b c d e f g h            the mark is the newest trade up to which all has been had
+    had       … a b c d   f   h            e and g are missed; h may be had sooner than g, so the mark stays at f
+                      ▲
+
+The rule: history reaches back a few dozen trades only, so it is read before more than that is new. When it does not
+reach back to the mark, and the connection has not held since, what lies between is a loss. Whatever is missed between
+two readings that overlap is had, though the connection be dead.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from priceverse import clock
+from priceverse.collector.admission import Book
+from priceverse.collector.backfill import LOOK_EVERY_S, RIPE_MS, Lose
+from priceverse.collector.history import History, pause_s
+from priceverse.collector.intake import Intake
+from priceverse.collector.ledger import Ledger
+from priceverse.exchanges.protocol import Adapter, Gap, Mark, Page, PageError
+from priceverse.model.loss import LossReason
+from priceverse.model.trade import Trade
+from priceverse.net.errors import NetError
+
+SHARE = 0.25
+"""History is read again when about so much of it is new: the rest is for a burst."""
+LEAST_S, MOST_S = 0.5, 5.0
+CALM = 0.8
+"""A pace is forgotten by so much from one reading to the next."""
+
+
+@dataclass(slots=True)
+class Tail:
+    """A symbol's newest trades: up to `mark` all has been had.
+
+    `is_whole`: the connection has held since, and missed nothing lately. `pace` is the lately fastest rate, trades per
+    second.
+    """
+
+    mark: Mark
+    breaks: int
+    is_whole: bool
+    pace: float = 0.0
+
+
+class Audit:
+    """Compare the newest trades of one exchange with what has been had; `lose` hears what cannot be had."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        history: History,
+        intake: Intake,
+        ledger: Ledger,
+        lose: Lose,
+        *,
+        now_ms: Callable[[], int] = clock.now_ms,
+    ) -> None:
+        self._adapter = adapter
+        self._rows = adapter.newest_rows or 1
+        self._history = history
+        self._intake = intake
+        self._ledger = ledger
+        self._lose = lose
+        self._now_ms = now_ms
+
+    async def run(self) -> None:
+        """Look after every symbol until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for symbol in self._adapter.pairs:
+                nursery.start_soon(self._follow, symbol)
+
+    async def _follow(self, symbol: str) -> None:
+        """Begin at the first trade that is had, or at the last that was had before this process."""
+        book = self._intake.admission.book(symbol)
+        was_begun = book.newest is not None
+        while book.newest is None:  # noqa: ASYNC110 - the book is pure and tells nobody
+            await trio.sleep(LOOK_EVERY_S)
+        tail = Tail(book.newest, self._ledger.breaks, is_whole=not was_begun)
+        usual_s, failures = LEAST_S, 0
+        while True:
+            await trio.sleep(pause_s(usual_s, failures))
+            self._lose_dropped(symbol, book)
+            self._look_at_connection(tail)
+            try:
+                page = await self._history.page(Gap(symbol, tail.mark))
+            except (NetError, PageError) as error:
+                failures += 1
+                self._history.unanswered(symbol, error)
+            else:
+                usual_s, failures = self._compare(symbol, book, tail, page), 0
+
+    def _look_at_connection(self, tail: Tail) -> None:
+        tail.is_whole = tail.is_whole and self._ledger.is_connected and tail.breaks == self._ledger.breaks
+
+    def _compare(self, symbol: str, book: Book, tail: Tail, page: Page) -> float:
+        """Pass on what was missed and move the mark up; return when to look again, seconds from now."""
+        now_ms = self._now_ms()
+        self._look_at_connection(tail)
+        elapsed_s = max(now_ms - tail.mark.timestamp_ms, RIPE_MS) / 1000
+        tail.pace = max(len(page.trades) / elapsed_s, CALM * tail.pace)
+        takes_all = page.is_cut or not tail.is_whole
+        ripe = [each for each in page.trades if takes_all or each.timestamp_ms <= now_ms - RIPE_MS]
+        missed = self._intake.fill(ripe, now_ms)
+        if page.is_cut and (missed or not tail.is_whole):
+            since_ms, until_ms = tail.mark.timestamp_ms, page.trades[0].timestamp_ms
+            self._lose(self._adapter.pairs[symbol], since_ms, until_ms, LossReason.FORGOTTEN)
+        tail.mark = _newest_had(book, page.trades) or tail.mark
+        tail.breaks, tail.is_whole = self._ledger.breaks, self._ledger.is_connected and not missed
+        if not tail.is_whole:
+            return LEAST_S
+        return min(max(SHARE * self._rows / max(tail.pace, 1.0), LEAST_S), MOST_S)
+
+    def _lose_dropped(self, symbol: str, book: Book) -> None:
+        """Tell of trades that had to go while Redis was away: history has them, but they are too many to tell apart."""
+        if book.dropped is not None and not self._ledger.is_redis_away:
+            since_ms, until_ms = book.dropped
+            book.dropped = None
+            self._lose(self._adapter.pairs[symbol], since_ms, until_ms, LossReason.DROPPED)
+
+
+def _newest_had(book: Book, trades: tuple[Trade, ...]) -> Mark | None:
+    """Return the last trade before the first that has not been had."""
+    newest = None
+    for trade in trades:
+        if book.has_room(trade):
+            break
+        newest = Mark(trade.trade_id, trade.timestamp_ms)
+    return newest
