@@ -17,7 +17,7 @@ with without("rich"):
     from structlog.tracebacks import ExceptionDictTransformer
     from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50}
+LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50}
 MAX_VALUE_CHARS = 2000
 BURST, PER_S = 50, 5.0
 """So many lines of one event may come at once, and so many a second after that."""

@@ -3,16 +3,14 @@
 A store that is away makes it neither unready nor unhealthy: a replacement would fare no better, and knows less.
 """
 
-from priceverse import log
 from priceverse.aggregator.serve import Duties, serve
-from priceverse.config.settings import Settings
+from priceverse.child import begin
 from supervisor.worker import Worker, run
 
 
 async def main(worker: Worker) -> None:
     """Aggregate the assigned pairs until told to stop."""
-    settings = Settings.model_validate(worker.settings["settings"])
-    log.configure(level=settings.logging.level, pretty=settings.logging.pretty, child=worker.name, role=worker.role)
+    settings = begin(worker)
     duties = Duties(
         child=worker.name,
         stopping=worker.stopping,
@@ -21,6 +19,7 @@ async def main(worker: Worker) -> None:
         assigned=worker.assigned,
         provide=worker.provide,
         count=worker.count,
+        on_ask=worker.on_ask,
     )
     await serve(settings, duties)
 

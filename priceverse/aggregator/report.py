@@ -41,6 +41,11 @@ class Report:
             "redis_away": self._publisher.is_redis_away,
         }
 
+    def streams(self) -> dict[str, Any]:
+        """Return how far the reading of each owned stream is, by pair: for `ctl streams`."""
+        shown = ("lag", "pending", "history_waiting", "last_row_ms")
+        return {pair: {key: of[key] for key in shown} for pair, of in self.stats()["pairs"].items()}
+
     async def run(self, door: RedisDoor, instance: str, child: str) -> None:
         """Report over the bus for ever."""
         while True:

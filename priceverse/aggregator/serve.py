@@ -39,6 +39,7 @@ class Duties:
     assigned: Callable[[Keys], Awaitable[None]]
     provide: Callable[[Callable[[], dict[str, Any]]], None]
     count: Callable[[str, int], None]
+    on_ask: Callable[[str, Callable[[], dict[str, Any]]], None]
 
 
 async def serve(settings: Settings, duties: Duties) -> None:
@@ -63,6 +64,7 @@ async def serve(settings: Settings, duties: Duties) -> None:
         ownership = Ownership(settings, desk=desk, reading=reading, outbox=outbox, db=db, door=door)
         report = Report(desk=desk, reading=reading, outbox=outbox, publisher=publisher)
         duties.provide(report.stats)
+        duties.on_ask("streams", report.streams)
         async with trio.open_nursery() as nursery:
             await nursery.start(rate.follow, desk, door, db)
             for loop in (outbox.run, publisher.run, reading.run):

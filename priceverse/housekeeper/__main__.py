@@ -1,20 +1,18 @@
 """`python -m priceverse.housekeeper`: the housekeeper as a child of the supervisor."""
 
-from priceverse import log
-from priceverse.config.settings import Settings
+from priceverse.child import begin
 from priceverse.db.pool import Database
 from priceverse.housekeeper.rounds import serve
-from supervisor import worker
+from supervisor.worker import Worker, run
 
 
-async def main(child: worker.Worker) -> None:
+async def main(worker: Worker) -> None:
     """Serve from the start, whether PostgreSQL is there or not."""
-    settings = Settings.model_validate(child.settings["settings"])
-    log.configure(level=settings.logging.level, pretty=settings.logging.pretty, child=child.name, role=child.role)
+    settings = begin(worker)
     async with Database(settings.database) as db:
-        await child.ready()
-        await serve(db, settings.retention, child.stopping, child.count)
+        await worker.ready()
+        await serve(db, settings.retention, worker.stopping, worker.count)
 
 
 if __name__ == "__main__":
-    worker.run(main)
+    run(main)

@@ -1,7 +1,6 @@
 """`python -m priceverse.rates`: the keeper of the official rate as a child of the supervisor."""
 
-from priceverse import log
-from priceverse.config.settings import Settings
+from priceverse.child import begin
 from priceverse.rates.keeper import Keeper
 from priceverse.rates.serve import Duties, serve, today
 from supervisor.worker import Worker, run
@@ -9,9 +8,7 @@ from supervisor.worker import Worker, run
 
 async def main(worker: Worker) -> None:
     """Keep the rate until told to stop."""
-    settings = Settings.model_validate(worker.settings["settings"])
-    chosen = settings.logging
-    log.configure(level=chosen.level, pretty=chosen.pretty, child=worker.name, role=worker.role)
+    settings = begin(worker)
     keeper = Keeper(settings.cbr.max_jump, today)
     worker.provide(keeper.snapshot)
     await serve(settings, Duties(worker.name, worker.stopping, worker.ready, worker.count), keeper)

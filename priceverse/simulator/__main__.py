@@ -5,8 +5,7 @@ It counts the trades of all venues as `trades`, and reports clients per venue.
 
 import trio
 
-from priceverse import log
-from priceverse.config.settings import Settings
+from priceverse.child import begin
 from priceverse.simulator.hub import Hub
 from priceverse.simulator.market import Options, Running, StartError, serve
 from supervisor.errors import Unavailable
@@ -18,8 +17,7 @@ REPORT_EVERY_S = 1.0
 
 async def main(worker: Worker) -> None:
     """Serve until told to stop."""
-    settings = Settings.model_validate(worker.settings["settings"])
-    log.configure(level=settings.logging.level, pretty=settings.logging.pretty, child=worker.name, role=worker.role)
+    settings = begin(worker)
     chosen = settings.simulator
     options = Options(chosen.listen_port, chosen.replay, chosen.speed, chosen.seed, chosen.truth)
     async with trio.open_nursery() as nursery:

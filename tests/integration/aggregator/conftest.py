@@ -68,7 +68,7 @@ class Running:
         def provide(stats: Callable[[], dict[str, Any]]) -> None:
             self.stats = stats
 
-        return Duties(child, self.stopping, ready, self.keys, self._assigned, provide, lambda *_: None)
+        return Duties(child, self.stopping, ready, self.keys, self._assigned, provide, lambda *_: None, lambda *_: None)
 
 
 @asynccontextmanager
