@@ -61,6 +61,9 @@ def merged(*sets: Iterable[Rate]) -> tuple[Rate, ...]:
 
 
 def kept(known: tuple[Rate, ...], today: date) -> tuple[Rate, ...]:
-    """Return the one in force and the later ones: all that anybody can need from now on."""
-    current = in_force(known, today)
-    return tuple(rate for rate in known if current is None or rate.date >= current.date)
+    """Return the one in force, the one before it and the later ones: all that anybody can need from now on.
+
+    The one before: just after midnight in Moscow the last rows of the old day are still being written.
+    """
+    begun = [rate for rate in known if rate.date <= today]
+    return (*begun[-2:], *(rate for rate in known if rate.date > today))

@@ -100,7 +100,8 @@ async def test_a_rate_is_read_at_start_and_each_hour_and_stored(
     assert office.bank.asked_s == [0, 3600]
     office.day = SATURDAY
     await trio.sleep(SYNC_EVERY_S)
-    assert redis.rates == (rate("81", SATURDAY),)
+    assert office.keeper.in_force == rate("81", SATURDAY)
+    assert redis.rates == (rate("80"), rate("81", SATURDAY))
     assert office.counts == ["fetches", "fetches"]
 
 

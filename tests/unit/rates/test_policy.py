@@ -27,7 +27,13 @@ def test_tomorrows_rate_is_stored_but_not_applied() -> None:
     assert in_force(known, FRIDAY) == rate("80")
     assert in_force(known, after(1)) == rate("81", after(1))
     assert kept(known, FRIDAY) == known
-    assert kept(known, after(1)) == (rate("81", after(1)),)
+    assert kept(known, after(1)) == known
+
+
+def test_only_the_rate_before_the_one_in_force_is_kept_of_the_past() -> None:
+    """The last rows of a day are written when the next one has begun."""
+    known = merged([rate("79", after(-1)), rate("80"), rate("81", after(1)), rate("82", after(2))])
+    assert kept(known, after(1)) == known[1:]
 
 
 def test_saturdays_rate_serves_sunday_and_monday() -> None:
