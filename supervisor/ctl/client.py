@@ -3,6 +3,7 @@
 The rule: whatever the socket cannot do becomes an `Unreachable` or a `Refused` with the exit code for the shell.
 """
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator, Mapping
@@ -67,7 +68,8 @@ class Client:
         waits_s = self._patience_s + (timeout_s if isinstance(timeout_s, int | float) else 0.0)
         self._sock.settimeout(None if values.get("follow") else waits_s)
         try:
-            self._sock.sendall(json.dumps({"command": command, "args": values}).encode() + b"\n")
+            with contextlib.suppress(BrokenPipeError):  # it hung up early, and may have said why
+                self._sock.sendall(json.dumps({"command": command, "args": values}).encode() + b"\n")
             while line := self._replies.readline():
                 yield _result(line)
         except OSError as fault:
