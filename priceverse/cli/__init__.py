@@ -15,6 +15,7 @@ COMMANDS = {
     "migrate": "Bring the database schema up to date.",
     "simulate": "Play the six exchanges and the Bank of Russia on loopback.",
     "decode": "Turn raw exchange frames on stdin into trades on stdout.",
+    "capture": "Record the raw frames of an exchange.",
     "rate": "Read a Bank of Russia document on stdin, print its USD rate.",
 }
 
