@@ -196,7 +196,7 @@ def test_resetting_the_failed_forgets_and_tries_again():
 def runs(draw) -> list[Input]:
     """Return inputs in an order of time, exits with any end and decision."""
     now, inputs = 0.0, []
-    for kind in draw(st.lists(st.sampled_from(list(Kind)), max_size=60)):
+    for kind in draw(st.lists(st.sampled_from(list(Kind)), max_size=30)):
         now += draw(st.floats(0, 40))
         end = Exit(code=draw(st.sampled_from([0, 1, 3, 64, 69])), was_ready=draw(st.booleans()))
         inputs.append(

@@ -110,7 +110,7 @@ def test_moving_never_doubles_a_key_and_arrives(data):
     names, keys = ["a", "b", "c"], ["k1", "k2", "k3", "k4"]
     holdings = {name: Holding(name) for name in names}
     target = {key: data.draw(st.sampled_from(names)) for key in keys}
-    for _ in range(data.draw(st.integers(0, 30))):
+    for _ in range(data.draw(st.integers(0, 15))):
         match data.draw(st.sampled_from(["retarget", "confirm", "kill", "settle", "unready"])):
             case "retarget":
                 target = {key: data.draw(st.sampled_from(names)) for key in keys}
