@@ -25,9 +25,11 @@ from priceverse.model.loss import LossReason
 from priceverse.model.trade import Trade
 from priceverse.net.errors import NetError
 
-SHARE = 0.25
-"""History is read again when about so much of it is new: the rest is for a burst."""
+SHARE = 0.15
+"""History is read again when about so much of it is new: the rest is for a burst, and for a request that fails."""
 LEAST_S, MOST_S = 0.5, 5.0
+LONGER = 2.0
+"""A pause is at most so many times the last one: a pace must have been seen for a while to be believed."""
 CALM = 0.8
 """A pace is forgotten by so much from one reading to the next."""
 
@@ -82,16 +84,25 @@ class Audit:
         tail = Tail(book.newest, self._ledger.breaks, is_whole=not was_begun)
         usual_s, failures = LEAST_S, 0
         while True:
-            await trio.sleep(pause_s(usual_s, failures))
+            await self._pause(tail, pause_s(usual_s, failures), failures)
             self._lose_dropped(symbol, book)
-            self._look_at_connection(tail)
             try:
                 page = await self._history.page(Gap(symbol, tail.mark))
             except (NetError, PageError) as error:
                 failures += 1
                 self._history.unanswered(symbol, error)
             else:
-                usual_s, failures = self._compare(symbol, book, tail, page), 0
+                usual_s, failures = min(self._compare(symbol, book, tail, page), LONGER * usual_s), 0
+
+    async def _pause(self, tail: Tail, seconds: float, failures: int) -> None:
+        """Wait, but no longer than it takes to see that the connection has broken."""
+        until_s = trio.current_time() + seconds
+        while (left_s := until_s - trio.current_time()) > 0:
+            was_whole = tail.is_whole
+            await trio.sleep(min(left_s, LOOK_EVERY_S))
+            self._look_at_connection(tail)
+            if was_whole and not tail.is_whole and not failures:
+                return
 
     def _look_at_connection(self, tail: Tail) -> None:
         tail.is_whole = tail.is_whole and self._ledger.is_connected and tail.breaks == self._ledger.breaks
