@@ -133,15 +133,20 @@ class Admission:
     def judge(self, trade: Trade, now_ms: int, *, wanted: bool = False) -> Verdict:
         """Return what becomes of `trade`, received at `now_ms`; `wanted` if it was asked for because it is missing."""
         book = self.book(trade.symbol)
-        if not book.has_room(trade):
+        coverage = book.coverage
+        is_next = coverage is not None and coverage.continues(trade)
+        if not is_next and not book.has_room(trade):
             book.repeated(trade, now_ms)
             return Verdict.HISTORICAL if trade.historical else Verdict.DUPLICATE
         if trade.timestamp_ms - now_ms > MAX_AHEAD_MS:
             return Verdict.CLOCK_AHEAD
         if not trade.historical and now_ms - trade.timestamp_ms > MAX_BEHIND_MS:
             return Verdict.CLOCK_BEHIND
-        was_missed = wanted or book.is_begun
-        book.take(trade, now_ms)
+        was_missed = wanted or (trade.historical and book.is_begun)
+        if is_next and coverage is not None:
+            coverage.advance(trade)
+        else:
+            book.take(trade, now_ms)
         if trade.historical and not was_missed:
             return Verdict.HISTORICAL
         if trade.block:

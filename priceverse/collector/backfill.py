@@ -29,6 +29,8 @@ GIVE_UP_MS = 600_000
 RIPE_MS = 1000
 """A younger trade of the history may still be on its way over the connection."""
 MOST_PAGES = 50
+MOST_MISSING = 50_000
+"""A larger hole is hours of a busy market: its price history is long closed."""
 CLUSTER = 1000
 """Holes within so many ids are filled by the same pages."""
 
@@ -100,7 +102,9 @@ class Backfill:
     def _lose_hopeless(self, symbol: str, coverage: Coverage) -> None:
         now_ms = self._now_ms()
         for hole in coverage.holes[:]:
-            if hole.asked >= ASKS:
+            if hole.span.size > MOST_MISSING:
+                reason = LossReason.TOO_MANY
+            elif hole.asked >= ASKS:
                 reason = LossReason.ABSENT
             elif now_ms - hole.found_ms > GIVE_UP_MS:
                 reason = LossReason.UNAVAILABLE

@@ -24,6 +24,11 @@ class Span(NamedTuple):
     first: int
     last: int
 
+    @property
+    def size(self) -> int:
+        """How many ids they are."""
+        return self.last - self.first + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Hole:
@@ -48,6 +53,18 @@ class Coverage:
         self.is_begun = False
         self.holes: list[Hole] = []
         self.found = 0
+
+    def continues(self, trade: Trade) -> bool:
+        """Tell whether a row is the very next: the usual case, told cheaply."""
+        trade_id = trade.trade_id
+        return self.top is not None and trade_id.isdecimal() and int(trade_id) - trade.count == self.top
+
+    def advance(self, trade: Trade) -> None:
+        """Note that the very next row has been had."""
+        assert self.top is not None
+        self.top += trade.count
+        self.top_ms = trade.timestamp_ms
+        self.is_begun = self.is_begun or not trade.historical
 
     def has_room(self, trade: Trade) -> bool:
         """Tell whether nothing of the row has been had."""

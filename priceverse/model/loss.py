@@ -10,6 +10,7 @@ class LossReason(StrEnum):
     FORGOTTEN = "forgotten"  # the venue's history does not reach back so far
     ABSENT = "absent"  # the venue's history has no such trades
     UNAVAILABLE = "unavailable"  # the venue's history did not answer for too long
+    TOO_MANY = "too_many"  # so many that they would crowd out those of now
     DROPPED = "dropped"  # Redis was away for too long
 
 

@@ -48,3 +48,38 @@ def test_at_least_the_capacity_is_remembered_and_at_most_twice_that() -> None:
     assert all(str(n) in recent for n in range(900, 1000))
     assert "0" not in recent
     assert len(recent._young) + len(recent._old) <= 200
+
+
+def test_a_replay_of_what_was_missed_passes_once_something_was_had() -> None:
+    admission = Admission(is_numbered=True)
+    old = [admission.judge(trade("BTC", n, NOW_MS, historical=True), NOW_MS) for n in ("5", "6")]
+    live = admission.judge(trade("BTC", "9", NOW_MS), NOW_MS)
+    again = [admission.judge(trade("BTC", str(n), 0, historical=True), NOW_MS) for n in range(5, 12)]
+    assert old == [Verdict.HISTORICAL] * 2
+    assert live is Verdict.ADMITTED
+    historical, backfilled = Verdict.HISTORICAL, Verdict.BACKFILLED
+    assert again == [historical, historical, backfilled, backfilled, historical, backfilled, backfilled]
+
+
+def test_a_trade_with_a_wrong_time_has_not_been_had() -> None:
+    for admission in (Admission(), Admission(is_numbered=True)):
+        assert admission.judge(trade("BTC", "7", NOW_MS + 60_000), NOW_MS) is Verdict.CLOCK_AHEAD
+        assert admission.judge(trade("BTC", "7", NOW_MS), NOW_MS) is Verdict.ADMITTED
+
+
+def test_of_a_row_half_had_the_rest_is_missing() -> None:
+    admission = Admission(is_numbered=True)
+    verdicts = [admission.judge(trade("BTC", "10", NOW_MS), NOW_MS)]
+    verdicts.append(admission.judge(trade("BTC", "12", NOW_MS, count=3), NOW_MS))
+    assert verdicts == [Verdict.ADMITTED, Verdict.DUPLICATE]
+    coverage = admission.book("BTC").coverage
+    assert coverage is not None
+    assert [tuple(hole.span) for hole in coverage.holes] == [(11, 12)]
+
+
+def test_ids_that_are_no_numbers_or_absurd_are_remembered_one_by_one() -> None:
+    admission = Admission(is_numbered=True)
+    for trade_id in ("7", "x-1", "999999999999"):
+        assert admission.judge(trade("BTC", trade_id, NOW_MS), NOW_MS) is Verdict.ADMITTED
+        assert admission.judge(trade("BTC", trade_id, NOW_MS), NOW_MS) is Verdict.DUPLICATE
+    assert admission.judge(trade("BTC", "8", NOW_MS), NOW_MS) is Verdict.ADMITTED

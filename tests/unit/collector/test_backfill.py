@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from priceverse.bus.trades import Received
 from priceverse.collector.admission import Admission
 from priceverse.collector.audit import Audit
-from priceverse.collector.backfill import ASKS, GIVE_UP_MS, Backfill
+from priceverse.collector.backfill import ASKS, GIVE_UP_MS, MOST_MISSING, Backfill
 from priceverse.collector.history import History
 from priceverse.collector.intake import Intake
 from priceverse.collector.ledger import Ledger
@@ -220,6 +220,17 @@ async def test_history_that_does_not_answer_is_asked_less_and_less_then_it_is_lo
     assert 20 < len(scene.archive.asked) < 40
     await trio.sleep(120)
     assert [reason for *_, reason in scene.lost] == [LossReason.UNAVAILABLE]
+
+
+async def test_hours_of_a_busy_market_are_lost_at_once(
+    scene: Scene, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    await scene.begin(nursery)
+    scene.happen(1)
+    scene.bring(MOST_MISSING + 3)
+    await trio.sleep(2)
+    assert [reason for *_, reason in scene.lost] == [LossReason.TOO_MANY]
+    assert scene.archive.asked == []
 
 
 async def test_a_refusal_in_words_is_no_answer(scene: Scene, nursery: trio.Nursery, autojump_clock: MockClock) -> None:

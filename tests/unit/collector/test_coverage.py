@@ -87,6 +87,15 @@ def test_a_venue_that_counts_anew_is_believed_after_a_while() -> None:
     assert (coverage.top, spans(coverage)) == (9, [(8, 8)])
 
 
+def test_the_very_next_is_told_cheaply() -> None:
+    coverage = had(5)
+    row = trade("BTC", "8", NOW_MS + 1, count=3)
+    assert coverage.continues(row)
+    coverage.advance(row)
+    assert (coverage.top, coverage.top_ms, spans(coverage)) == (8, NOW_MS + 1, [])
+    assert not any(coverage.continues(trade("BTC", number)) for number in ("8", "10", "x"))
+
+
 def test_an_absurd_id_is_not_believed() -> None:
     coverage = had(1000)
     far = 1000 + MOST_PASSED_OVER + 1
