@@ -39,6 +39,7 @@ def _child(settings: Settings, role: str, *, order: int, name: str = "", **extra
         role=role,
         argv=(sys.executable, "-m", f"priceverse.{role}", name or role),  # the name is for whoever reads `ps`
         env=LEAN,
+        without_env=("PRICEVERSE_",),  # the settings came by the pipe; secrets stay out of /proc
         settings={"settings": settings.for_child(), **extra.pop("settings_extra", {})},
         order=order,
         ready_timeout_s=settings.supervisor.ready_timeout_s,

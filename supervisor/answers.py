@@ -197,8 +197,8 @@ class Answers:
     async def scale(self, args: Mapping[str, Any]) -> object:
         self._require_pool(args["pool"])
         before = self.fleet.pools[args["pool"]].size
-        self.fleet.scale(args["pool"], args["size"], why="asked for")
-        return {"version": 1, "pool": args["pool"], "before": before, "size": args["size"]}
+        self.fleet.hold(args["pool"], args["size"])
+        return {"version": 1, "pool": args["pool"], "before": before, "size": self.fleet.pools[args["pool"]].size}
 
     async def reload(self, args: Mapping[str, Any]) -> object:
         return {"version": 1, **await self.reload_tree(args["dry_run"])}

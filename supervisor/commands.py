@@ -60,8 +60,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(name="restart", summary="Replace by fresh processes.", args=(_TARGET, _ROLLING, _TIMEOUT), changes=True),
     Command(
         name="scale",
-        summary="Set the size of a pool.",
-        args=(_POOL, Arg(name="size", help="members", kind=int, required=True)),
+        summary="Set the size of a pool, and hold it there.",
+        args=(_POOL, Arg(name="size", help="members; 0: autoscaling decides again", kind=int, required=True)),
         changes=True,
     ),
     Command(

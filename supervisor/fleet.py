@@ -29,6 +29,7 @@ class Pool:
 
     spec: PoolSpec
     size: int
+    is_held: bool = False  # at a size that a person asked for: autoscaling only watches
     spare: str = ""  # the extra member of a rolling restart
     leaving: set[str] = field(default_factory=set)
     keyring: Keyring = field(default_factory=Keyring)
@@ -93,6 +94,12 @@ class Fleet:
         for slot in sorted(regular, key=_index)[size:]:
             pool.leaving.add(slot.spec.name)
             self._nursery.start_soon(self._dismiss, pool, slot, "scaled down")
+
+    def hold(self, name: str, size: int) -> None:
+        """Set a pool's size and keep autoscaling from changing it; 0 lets it decide again. Raises ControlError."""
+        if size:
+            self.scale(name, size, why="asked for")
+        self.pools[name].is_held = size > 0
 
     def _add(self, pool: Pool) -> Slot:
         taken = {slot.spec.name for slot in self.members(pool)}
@@ -248,7 +255,7 @@ class Fleet:
         pool.verdict, pool.memory = autoscale.judge(
             pool.spec.autoscale, self.stats(pool), size=pool.size, bounds=bounds, memory=pool.memory, now=now
         )
-        if pool.verdict.size != pool.size:
+        if pool.verdict.size != pool.size and not pool.is_held:
             self.scale(pool.spec.name, pool.verdict.size, why=pool.verdict.why)
 
 

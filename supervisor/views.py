@@ -120,7 +120,7 @@ def autoscale(each: Pool) -> dict[str, object]:
         "pool": each.spec.name,
         "size": each.size,
         "wanted": verdict.size,
-        "why": verdict.why,
+        "why": f"held by ctl scale; otherwise: {verdict.why}" if each.is_held else verdict.why,
         "signs": verdict.signs,
     }
 

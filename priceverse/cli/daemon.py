@@ -7,7 +7,7 @@ import click
 import tenacity
 import trio
 
-from priceverse import log, topology
+from priceverse import __version__, log, topology
 from priceverse.cli.settings import EXIT_CONFIG
 from priceverse.config.load import load
 from priceverse.config.settings import Settings
@@ -47,7 +47,8 @@ async def serve(
 
 async def _supervise(tree: TreeSpec, reload: Callable[[], TreeSpec], on_ready: Callable[[Bound], None] | None) -> int:
     try:
-        return await runtime.run(tree, on_event=_log, reload=reload, on_ready=on_ready)
+        program = f"priceverse {__version__}"
+        return await runtime.run(tree, on_event=_log, reload=reload, on_ready=on_ready, program=program)
     except SupervisorError as fault:
         return _refuse(str(fault), fault.exit_code)
 

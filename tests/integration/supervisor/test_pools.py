@@ -186,6 +186,22 @@ async def test_autoscaling_grows_and_says_why(grove, monkeypatch):
     assert running.fleet.pools["p"].verdict.signs["saturation"]["value"] == 0.95
 
 
+async def test_a_size_that_was_asked_for_is_held_until_autoscaling_may_decide_again(grove, monkeypatch):
+    monkeypatch.setattr("supervisor.fleet.SAMPLE_S", 1)
+    eager = Autoscale(samples_down=1, cooldown_s=0)
+    running = await grove.plant(pools=(pool(keys=(), autoscale=eager, template=child("t", beat_interval_s=0.1)),))
+    fleet = running.fleet
+    fleet.hold("p", 3)
+    await grove.see("worker_ready", "p.2")
+    with trio.fail_after(30):
+        while (verdict := fleet.pools["p"].verdict) is None or verdict.size >= 3:  # noqa: ASYNC110 - nobody tells
+            await trio.sleep(0.05)
+    assert fleet.pools["p"].size == 3
+    fleet.hold("p", 0)
+    await grove.see("child_removed", "p.2")
+    assert [event.data["size"] for event in grove.seen("pool_scaled")] == [3, 2]
+
+
 def test_a_circuit_counts_reports_ten_seconds_apart():
     circuit = Circuit()
     for now in (0.0, 1.0, 9.9, 10.0, 19.0):
