@@ -72,14 +72,25 @@ class Instance:
         ) as connection:  # fmt: skip
             return use(connection)
 
-    def children(self) -> dict[str, int]:
-        """Name → pid of every supervised child, from the status that `ctl` prints."""
+    def ctl(self, *words: str) -> dict[str, Any]:
+        """The JSON that a control command prints; it must succeed."""
         done = subprocess.run(
-            [sys.executable, "-m", "priceverse", "ctl", "--state", str(self.state), "status", "--json"],
-            capture_output=True, text=True, timeout=20, check=False,
+            [sys.executable, "-m", "priceverse", "ctl", "--state", str(self.state), *words, "--json"],
+            capture_output=True, text=True, timeout=90, check=False,
         )  # fmt: skip
-        status = json.loads(done.stdout)
-        return {child["name"]: child["pid"] for child in status["children"] if child["state"] == "ready"}
+        assert done.stdout, done.stderr
+        reply: dict[str, Any] = json.loads(done.stdout)
+        return reply
+
+    def children(self) -> dict[str, int]:
+        """Name → pid of every supervised child that is ready."""
+        return {child["name"]: child["pid"] for child in self.ctl("status")["children"] if child["state"] == "ready"}
+
+    def owners(self) -> dict[str, str]:
+        """Pair → aggregator."""
+        pools = {pool["name"]: pool for pool in self.ctl("status")["pools"]}
+        owners: dict[str, str] = pools["aggregator"]["keys"]
+        return owners
 
     def log(self) -> list[dict[str, Any]]:
         lines = (self.state / "priceverse.log").read_text(encoding="utf-8").splitlines()

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -31,13 +32,8 @@ def everything_moves(instance: Instance) -> None:
         eventually(lambda pair=pair: instance.price(pair), lambda p: p and p["timestamp"] > now_ms, 45)
 
 
-def test_killing_aggregators_loses_and_doubles_nothing(instance: Instance):
-    """Rows of the time of the kills equal the truth: a successor rebuilds the window from the stream."""
-    begun = time.time()
-    for name in ("aggregator.0", "aggregator.1"):
-        pid = eventually(instance.children, lambda c, name=name: name in c, BACK_S)[name]
-        os.kill(pid, signal.SIGKILL)
-        eventually(instance.children, lambda c, name=name, pid=pid: c.get(name, pid) != pid, BACK_S)
+def rows_equal_the_truth(instance: Instance, begun: float) -> None:
+    """Every row whose window lies within the 30 s after `begun` and a bit equals the truth, none is missing."""
     rows = eventually(
         lambda: instance.rows(
             "select pair::text, extract(epoch from timestamp)::bigint, price, volume from price_history"
@@ -51,6 +47,51 @@ def test_killing_aggregators_loses_and_doubles_nothing(instance: Instance):
     truth = Truth(instance.state / "truth.jsonl")
     for pair, at_s, price, volume in rows:
         assert (price, volume) == truth.index(pair, (at_s - 30) * 1000, at_s * 1000)[:2], (pair, at_s)
+
+
+def test_killing_aggregators_loses_and_doubles_nothing(instance: Instance):
+    """Rows of the time of the kills equal the truth: a successor rebuilds the window from the stream."""
+    begun = time.time()
+    for name in ("aggregator.0", "aggregator.1"):
+        pid = eventually(instance.children, lambda c, name=name: name in c, BACK_S)[name]
+        os.kill(pid, signal.SIGKILL)
+        eventually(instance.children, lambda c, name=name, pid=pid: c.get(name, pid) != pid, BACK_S)
+    rows_equal_the_truth(instance, begun)
+
+
+def test_moving_pairs_between_aggregators_loses_and_doubles_nothing(instance: Instance):
+    """A third member takes pairs over and gives them back; each is drained by the old owner first."""
+    begun = time.time()
+    before = instance.owners()
+    instance.ctl("scale", "aggregator", "3")
+    grown = eventually(instance.owners, lambda owners: "aggregator.2" in owners.values(), 30)
+    assert grown.keys() == before.keys()
+    instance.ctl("scale", "aggregator", "2")
+    eventually(
+        instance.owners, lambda owners: owners.keys() == before.keys() and "aggregator.2" not in owners.values(), 30
+    )
+    rows_equal_the_truth(instance, begun)
+
+
+def test_a_rolling_restart_fails_no_request(instance: Instance):
+    before = instance.children()
+    answers: list[int] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            answers.append(instance.get("/health/live")[0])
+
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    instance.ctl("restart", "api", "--rolling")
+    done.set()
+    for client in clients:
+        client.join(30)
+    assert set(answers) == {200}
+    after = instance.children()
+    assert {before["api.0"], before["api.1"]}.isdisjoint(after.values())
 
 
 @pytest.mark.parametrize(
