@@ -5,7 +5,7 @@
                       ▲
 
 The rule: history reaches back a few dozen trades only, so it is read before more than that is new. When it does not
-reach back to the mark, and the connection has not held since, what lies between is a loss. Whatever is missed between
+reach back to the mark, and the connection was in trouble lately, what lies between is a loss. Whatever is missed between
 two readings that overlap is had, though the connection be dead.
 """
 
@@ -30,6 +30,8 @@ SHARE = 0.15
 LEAST_S, MOST_S = 0.5, 5.0
 LONGER = 2.0
 """A pause is at most so many times the last one: a pace must have been seen for a while to be believed."""
+TRUST_MS = 30_000
+"""So long a connection must have brought everything to be believed where history does not reach back."""
 CALM = 0.8
 """A pace is forgotten by so much from one reading to the next."""
 
@@ -38,13 +40,14 @@ CALM = 0.8
 class Tail:
     """A symbol's newest trades: up to `mark` all has been had.
 
-    `is_whole`: the connection has held since, and missed nothing lately. `pace` is the lately fastest rate, trades per
-    second.
+    `is_whole`: the connection has held since, and the last reading missed nothing; `trouble_ms` is when it was last
+    otherwise. `pace` is the lately fastest rate, trades per second.
     """
 
     mark: Mark
     breaks: int
     is_whole: bool
+    trouble_ms: int = 0
     pace: float = 0.0
 
 
@@ -116,7 +119,9 @@ class Audit:
         takes_all = page.is_cut or not tail.is_whole
         ripe = [each for each in page.trades if takes_all or each.timestamp_ms <= now_ms - RIPE_MS]
         missed = self._intake.fill(ripe, now_ms)
-        if page.is_cut and (missed or not tail.is_whole):
+        if missed or not tail.is_whole:
+            tail.trouble_ms = now_ms
+        if page.is_cut and now_ms - tail.trouble_ms < TRUST_MS:
             since_ms, until_ms = tail.mark.timestamp_ms, page.trades[0].timestamp_ms
             self._lose(self._adapter.pairs[symbol], since_ms, until_ms, LossReason.FORGOTTEN)
         tail.mark = _newest_had(book, page.trades) or tail.mark

@@ -182,7 +182,7 @@ def report(found: dict[str, Found], ledgers: dict[Exchange, Ledger]) -> bool:
     for loss in (loss for ledger in ledgers.values() for loss in ledger.snapshot()["lost"]):
         print(f"  told as lost: {loss}", file=sys.stderr)
     for name, venue in found.items():
-        for line in (*venue.missing[:5], *venue.wrong[:5]):
+        for line in (*venue.missing[:20], *venue.wrong[:5]):
             print(f"  {name}: {line}", file=sys.stderr)
     return not any(sums)
 
