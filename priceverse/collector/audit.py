@@ -1,12 +1,12 @@
 """Missing trades found over REST, where ids tell nothing: the newest trades are read again and again, and compared.
 
-    history   … a b c d e f g h            the mark is the newest trade up to which all has been had
-    had       … a b c d   f   h            e and g are missed; h may be had sooner than g, so the mark stays at f
-                      ▲
+    history   … a b c d e f g h            e and g did not come; e is old enough to be called missing and is passed on,
+    had       … a b c d   f   h            g may still be on its way
+                          ▲                the mark, now at f: the newest trade up to which all has been had
 
 The rule: history reaches back a few dozen trades only, so it is read before more than that is new. When it does not
-reach back to the mark, and the connection was in trouble lately, what lies between is a loss. Whatever is missed between
-two readings that overlap is had, though the connection be dead.
+reach back to the mark, and the connection was in trouble lately, what lies between is a loss. Whatever is missed
+between two readings that overlap is had, though the connection be dead.
 """
 
 from collections.abc import Callable
