@@ -112,7 +112,7 @@ async def collecting(stage: Stage, exchange: Exchange) -> AsyncIterator[Ledger]:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
             await ready.wait()
-            while len(ledger.snapshot()["trades"]) < len(PAIRS):  # noqa: ASYNC110 - the ledger tells nobody
+            while not ledger.snapshot()["trades"].keys() >= set(PAIRS):  # noqa: ASYNC110 - the ledger tells nobody
                 await trio.sleep(0.05)
             yield ledger
             stopping.set()
