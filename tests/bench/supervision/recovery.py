@@ -46,11 +46,10 @@ def instance(kills: int) -> None:
         names = [each["name"] for each in ctl(control, "status")["children"] if each["role"] != "simulator"]
         for number in range(kills):
             name = names[number % len(names)]
-            child = eventually(lambda name=name: ctl(control, "inspect", child=name), is_rested, 60)
+            look = partial(ctl, control, "inspect", child=name)
+            child = eventually(look, is_rested, 60)
             signal_to(child["pid"], signal.SIGKILL)
-            eventually(
-                lambda name=name: ctl(control, "inspect", child=name), lambda c, was=child: is_another(c, was), 60
-            )
+            eventually(look, partial(is_another, was=child), 60)
         found = defaultdict(list)
         for event in it.log():
             if event["event"] == "worker_replaced":

@@ -1,9 +1,10 @@
 """Restarts under load: how many requests fail?
 
 Run: `python tests/bench/supervision/rolling.py [--requests 100000] [--small 20000] [--clients 16]`. First the API of
-a whole instance under `ctl restart api --rolling` again and again, with connections kept and with one for each request;
-then the benches' small two-process program on an inherited socket, restarted by each supervisor in each of its ways: the
-same program, the same drain. Load: wrk (Debian: `apt-get install wrk`). Whatever is no 2xx reply within 10 s failed.
+a whole instance under `ctl restart api --rolling` again and again, with connections kept and with one a request; then
+the benches' small two-process program on an inherited socket, restarted by each supervisor in each of its ways: the
+same program, the same drain. Load: wrk (Debian: `apt-get install wrk`). Whatever is no 2xx reply within 10 s failed;
+while nobody listens, wrk tries again as fast as it can, and every try counts.
 """
 
 import json
@@ -54,14 +55,8 @@ def instance(state: Path, requests: int, clients: int) -> list[Sequence[object]]
         def roll() -> object:
             return ctl(state / "control.sock", "restart", target="api", rolling=True, timeout=60.0)
 
-        return [
-            [
-                "priceverse up: restart api --rolling",
-                keeping,
-                *Load(it.url, "api", keeping, clients).during(roll, requests),
-            ]
-            for keeping in ("keep", "close")
-        ]
+        title = "priceverse up: restart api --rolling"
+        return [[title, how, *Load(it.url, "api", how, clients).during(roll, requests)] for how in ("keep", "close")]
 
 
 class Load:
