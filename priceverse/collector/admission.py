@@ -109,10 +109,12 @@ class Book:
         return self.coverage is not None and self.coverage.is_begun
 
     def _numbering(self, trade: Trade) -> Coverage | None:
+        """Return the coverage that answers for the trade; None where ids have to be remembered one by one."""
         coverage, trade_id = self.coverage, trade.trade_id
-        if coverage is None or not trade_id.isdecimal() or coverage.is_leap(int(trade_id), trade.timestamp_ms):
+        if coverage is None or not trade_id.isdecimal():
             return None
-        return coverage
+        is_replay = trade.historical and coverage.top is not None and int(trade_id) <= coverage.top
+        return coverage if is_replay or not coverage.is_leap(int(trade_id), trade.timestamp_ms) else None
 
 
 class Admission:

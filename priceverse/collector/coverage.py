@@ -15,7 +15,7 @@ from priceverse.model.trade import Trade
 RESTARTED_MS = 60_000
 """A live trade with an old id, so much later than the newest, shows that the venue has begun to count anew."""
 MOST_PASSED_OVER = 1_000_000
-"""No venue makes so many trades within `RESTARTED_MS`: an id that leaps further is not believed."""
+"""No venue makes so many trades within `RESTARTED_MS`: an id that leaps further is of another series."""
 
 
 class Span(NamedTuple):
@@ -112,8 +112,8 @@ class Coverage:
         self.holes.append(Hole(Span(first, last), since_ms, max(since_ms, trade.timestamp_ms), now_ms))
 
     def is_leap(self, trade_id: int, timestamp_ms: int) -> bool:
-        """Tell whether an id is too far from the top to be of the same series."""
-        if self.top is None or trade_id - self.top <= MOST_PASSED_OVER:
+        """Tell whether an id is too far from the top, up or down, to be of the same series."""
+        if self.top is None or abs(trade_id - self.top) <= MOST_PASSED_OVER:
             return False
         return timestamp_ms <= self.top_ms + RESTARTED_MS
 

@@ -3,6 +3,7 @@
 import pytest
 
 from priceverse.collector.admission import MAX_AHEAD_MS, MAX_BEHIND_MS, Admission, Recent, Verdict
+from priceverse.collector.coverage import MOST_PASSED_OVER
 from tests.fakes.exchange import trade
 
 NOW_MS = 1_790_000_000_000
@@ -83,3 +84,19 @@ def test_ids_that_are_no_numbers_or_absurd_are_remembered_one_by_one() -> None:
         assert admission.judge(trade("BTC", trade_id, NOW_MS), NOW_MS) is Verdict.ADMITTED
         assert admission.judge(trade("BTC", trade_id, NOW_MS), NOW_MS) is Verdict.DUPLICATE
     assert admission.judge(trade("BTC", "8", NOW_MS), NOW_MS) is Verdict.ADMITTED
+
+
+@pytest.mark.parametrize("leap", [2 * MOST_PASSED_OVER, -2 * MOST_PASSED_OVER])
+def test_a_live_trade_of_another_series_of_ids_passes_once(leap: int) -> None:
+    """No trade of the market is thrown away because of what its number seems to say."""
+    admission = Admission(is_numbered=True)
+    first = 10 * MOST_PASSED_OVER
+    ids = [first, first + leap, first + leap + 1, first + 1, first + leap]
+    verdicts = [admission.judge(trade("BTC", str(trade_id), NOW_MS), NOW_MS) for trade_id in ids]
+    assert verdicts == [Verdict.ADMITTED] * 4 + [Verdict.DUPLICATE]
+
+
+def test_a_replay_of_long_ago_does_not_pass() -> None:
+    admission = Admission(is_numbered=True)
+    admission.judge(trade("BTC", str(10 * MOST_PASSED_OVER), NOW_MS), NOW_MS)
+    assert admission.judge(trade("BTC", "7", NOW_MS, historical=True), NOW_MS) is Verdict.HISTORICAL
