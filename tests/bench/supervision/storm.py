@@ -14,6 +14,7 @@ collectors die, the trades of their absence can only come from the exchanges' hi
 import argparse
 import http.client
 import json
+import math
 import random
 import signal
 import tempfile
@@ -23,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from stage import ctl, quantile, signal_to, table
@@ -34,6 +36,9 @@ ALL = ("aggregator", "api", "rates", "housekeeper", "collector")
 PAIRS = ("btc-usd", "eth-usd", "xmr-usd", "usdt-usd")
 ASK_EVERY_S = 0.02
 PATIENCE_S = 5.0
+VENUES = {"btc-usd": 6, "eth-usd": 6, "xmr-usd": 2}
+"""How many exchanges make a price: when all do, the storm begins."""
+
 GRID_S, WINDOW_S = 10, 30
 SETTLE_S = 60.0
 CALL = json.dumps(
@@ -64,7 +69,8 @@ def _roles(named: str) -> Sequence[str]:
 def one_storm(state: Path, roles: Sequence[str], arguments: argparse.Namespace) -> None:
     truth = state.with_suffix(".truth")
     with running(state, "--truth", str(truth), "--seed", str(arguments.seed)) as instance:
-        eventually(lambda: instance.price("btc-usd"), bool, 60)
+        for pair, venues in VENUES.items():
+            eventually(partial(instance.price, pair), partial(has_all, venues), 60)
         with asking(instance.url.removeprefix("http://")) as client:
             begun_s = time.time()
             killed = kill(state / "control.sock", roles, arguments)
@@ -75,6 +81,10 @@ def one_storm(state: Path, roles: Sequence[str], arguments: argparse.Namespace) 
     table(f"{sum(killed.values())} kills in {ended_s - begun_s:.0f} s ({kills})", head, [client.figures()])
     head = ["rows due", "exact", "missing", "trades lost", "trades doubled", "otherwise wrong"]
     table("History against the truth, every 10 s, windows of 30 s", head, [judge(Truth(truth), rows, begun_s, ended_s)])
+
+
+def has_all(venues: int, price: dict | None) -> bool:
+    return price is not None and len(price["sources"]) == venues
 
 
 def kill(control: Path, roles: Sequence[str], arguments: argparse.Namespace) -> Counter[str]:
@@ -154,7 +164,7 @@ def asking(address: str) -> Iterator[Client]:
 
 def due(begun_s: float, ended_s: float) -> list[int]:
     """Return the moments of the rows whose whole windows lie in the storm, and those of the first windows after it."""
-    first, last = -(-int(begun_s + WINDOW_S) // GRID_S) * GRID_S, int(ended_s) // GRID_S * GRID_S + GRID_S
+    first, last = math.ceil((begun_s + WINDOW_S) / GRID_S) * GRID_S, int(ended_s) // GRID_S * GRID_S + GRID_S
     return list(range(first, last + 1, GRID_S))
 
 
