@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 import trio
@@ -133,20 +134,47 @@ group(lambda: Path(sys.argv.pop()))(["top"])
 """
 
 
-async def test_top_draws_in_80_columns_and_quits_on_q(ctl, grove, path):
-    grove.running.tree.report("noticed", "c", what="x" * 200)
+@contextmanager
+def top_in_a_terminal(path):
+    """Run `top` on a terminal of its own; yield the process and our end. Nothing of it is left afterwards."""
     ours, theirs = pty.openpty()
     env = os.environ | {"COLUMNS": "80", "LINES": "24", "TERM": "xterm-256color"}
-    popen = subprocess.Popen([sys.executable, "-c", TOP, str(path)], stdin=theirs, stdout=theirs, env=env)  # noqa: ASYNC220 -- a terminal program
+    popen = subprocess.Popen(
+        [sys.executable, "-c", TOP, str(path)], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=env
+    )
     os.close(theirs)
+    try:
+        yield popen, trio.lowlevel.FdStream(ours)
+    finally:
+        popen.kill()
+        popen.wait()
+
+
+async def drawn_on(screen):
     drawn = b""
-    async with trio.lowlevel.FdStream(ours) as screen:
-        with trio.fail_after(10):
-            while b"quit q" not in drawn:
-                drawn += await screen.receive_some(65536)
+    with trio.fail_after(10):
+        while b"quit q" not in drawn:
+            drawn += await screen.receive_some(65536)
+    return drawn
+
+
+async def test_top_draws_in_80_columns_and_quits_on_q(ctl, grove, path):
+    grove.running.tree.report("noticed", "c", what="x" * 200)
+    with top_in_a_terminal(path) as (popen, screen):
+        async with screen:
+            drawn = await drawn_on(screen)
             await screen.send_all(b"q")
-            assert await trio.to_thread.run_sync(popen.wait) == 0
+            with trio.fail_after(10):
+                assert await trio.to_thread.run_sync(popen.wait, abandon_on_cancel=True) == 0
     assert all(word in drawn for word in (b"3 of 3 ready", b"p.1", b"QUEUE", b"noticed"))
+
+
+async def test_top_ends_when_its_terminal_has_gone(ctl, path):
+    with top_in_a_terminal(path) as (popen, screen):
+        async with screen:
+            await drawn_on(screen)
+        with trio.fail_after(10):
+            await trio.to_thread.run_sync(popen.wait, abandon_on_cancel=True)
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
