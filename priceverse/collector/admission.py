@@ -55,11 +55,13 @@ class Recent:
 class Book:
     """What has been had of one symbol: by number where the venue counts its trades, else by remembering ids.
 
-    `newest` is the latest of those remembered; `dropped` the time of those that nothing can bring back, if any.
+    `first` and `newest` are the earliest had and the latest of those remembered; `dropped` is the time of those that
+    nothing can bring back, if any.
     """
 
     def __init__(self, *, is_numbered: bool, remembered: int) -> None:
         self.coverage = Coverage() if is_numbered else None
+        self.first: Mark | None = None
         self.newest: Mark | None = None
         self.dropped: tuple[int, int] | None = None
         self._seen = Recent(remembered)
@@ -76,6 +78,7 @@ class Book:
             self._seen.add(trade.trade_id)
             if self.newest is None or trade.timestamp_ms >= self.newest.timestamp_ms:
                 self.newest = Mark(trade.trade_id, trade.timestamp_ms)
+                self.first = self.first or self.newest
         else:
             coverage.take(trade, now_ms)
 
@@ -101,7 +104,7 @@ class Book:
             self.coverage.recall(int(mark.trade_id), mark.timestamp_ms)
         else:
             self._seen.add(mark.trade_id)
-            self.newest = mark
+            self.first = self.newest = mark
 
     @property
     def is_begun(self) -> bool:

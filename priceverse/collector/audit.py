@@ -81,10 +81,10 @@ class Audit:
     async def _follow(self, symbol: str) -> None:
         """Begin at the first trade that is had, or at the last that was had before this process."""
         book = self._intake.admission.book(symbol)
-        was_begun = book.newest is not None
-        while book.newest is None:  # noqa: ASYNC110 - the book is pure and tells nobody
+        was_begun = book.first is not None
+        while book.first is None:  # noqa: ASYNC110 - the book is pure and tells nobody
             await trio.sleep(LOOK_EVERY_S)
-        tail = Tail(book.newest, self._ledger.breaks, is_whole=not was_begun)
+        tail = Tail(book.first, self._ledger.breaks, is_whole=not was_begun)
         usual_s, failures = LEAST_S, 0
         while True:
             await self._pause(tail, pause_s(usual_s, failures), failures)
