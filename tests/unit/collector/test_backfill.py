@@ -111,6 +111,19 @@ async def test_a_hole_is_filled_in_order(
     assert len(scene.archive.asked) == 3
 
 
+async def test_what_is_missed_right_after_the_first_trade_is_found(
+    unnumbered: Scene, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """However much comes before anybody looks for the first time."""
+    await unnumbered.begin(nursery)
+    for number, brought in ((1, True), (2, False), (3, True)):
+        unnumbered.happen(number, brought=brought)
+        await trio.sleep(0.05)
+    await trio.sleep(10)
+    assert unnumbered.ids == [1, 3, 2]
+    assert unnumbered.lost == []
+
+
 async def test_a_trade_that_is_only_late_is_waited_for(
     scene: Scene, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
