@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,12 +119,18 @@ def running(state: Path, *flags: str, env: dict[str, str] | None = None) -> Iter
 
 
 def descendants(pid: int) -> set[int]:
-    """Return the process ids below `pid`, all generations."""
+    """Return the process ids below `pid`, all generations; whoever ends meanwhile is left out."""
     below: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            below |= {child} | descendants(child)
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in map(int, _read(task).split()):
+                below |= {child} | descendants(child)
     return below
+
+
+def command_line(pid: int) -> list[str]:
+    """Return the words a process was started with, none when it has ended."""
+    return _read(Path(f"/proc/{pid}/cmdline")).split("\0")
 
 
 def alive(pids: set[int]) -> set[int]:
@@ -133,8 +139,13 @@ def alive(pids: set[int]) -> set[int]:
 
 
 def _state(pid: int) -> str:
+    return next(iter(_read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()), "")
+
+
+def _read(entry: Path) -> str:
+    """Return what /proc says, nothing when the process ended before or while it was read."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return entry.read_text()
     except OSError:
         return ""
 

@@ -7,11 +7,10 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.instance import PAIRS, Instance, alive, descendants, eventually, running
+from tests.e2e.instance import PAIRS, Instance, alive, command_line, descendants, eventually, running
 from tests.e2e.recompute import Truth
 
 BACK_S = 15.0
@@ -107,8 +106,8 @@ def test_a_killed_child_is_replaced_and_prices_go_on(instance: Instance, name):
 def server_pid(instance: Instance, program: str) -> int:
     """The server process of this instance whose first argument names `program`."""
     for pid in descendants(instance.process.pid):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if program.encode() in words[0] and (program != "postgres" or b"-D" in words):
+        words = command_line(pid)
+        if program in words[0] and (program != "postgres" or "-D" in words):
             return pid
     raise AssertionError(f"no {program} below {instance.process.pid}")
 

@@ -78,16 +78,16 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def at_work_in(home: Path) -> list[int]:
-    """Live processes whose working directory or command line is in `home`."""
-    found = []
+def at_work_in(home: Path) -> dict[int, str]:
+    """Command lines of the live processes whose working directory or command line is in `home`, by process id."""
+    found = {}
     for entry in Path("/proc").iterdir():
         try:
-            words = (entry / "cwd").readlink(), (entry / "cmdline").read_text()
+            directory, line = (entry / "cwd").readlink(), (entry / "cmdline").read_text()
         except OSError:
             continue
-        if entry.name.isdigit() and str(home) in f"{words}" and is_alive(int(entry.name)):
-            found.append(int(entry.name))
+        if entry.name.isdigit() and str(home) in f"{directory} {line}" and is_alive(int(entry.name)):
+            found[int(entry.name)] = line
     return found
 
 
@@ -135,7 +135,8 @@ def test_nobody_gets_in_without_the_password(redis: RedisServer, postgres: Postg
 def test_the_password_is_in_no_process_list(tmp_path: Path, redis: RedisServer, postgres: PostgresServer) -> None:
     redis.start()
     postgres.start()
-    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in at_work_in(tmp_path)]
+    lines = at_work_in(tmp_path).values()
+    assert lines
     for secret in (redis.settings["password"], postgres.settings["password"]):
         assert not any(str(secret) in line for line in lines)
     for file in (tmp_path / "redis/password", tmp_path / "redis/redis.conf", tmp_path / "postgres.password"):
@@ -368,14 +369,14 @@ def test_servers_die_with_a_killed_owner_and_the_next_owner_starts_at_once(tmp_p
             assert len(next_pids) == 2
             assert not any(is_alive(pid) for pid in pids)
             assert release(next_owner) == 0
-    assert at_work_in(tmp_path) == []
+    assert at_work_in(tmp_path) == {}
 
 
 def test_stopping_leaves_no_process(tmp_path: Path) -> None:
     with held(tmp_path) as (owner, pids):
         assert len(pids & set(at_work_in(tmp_path))) == 2
         assert release(owner) == 0
-        assert at_work_in(tmp_path) == []
+        assert at_work_in(tmp_path) == {}
 
 
 def test_an_unprivileged_user_needs_no_help() -> None:
