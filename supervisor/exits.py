@@ -1,7 +1,8 @@
 """What a child's exit means and what follows from it (pure).
 
 The rule: a child is blamed only for its own doing. A missing dependency and a SIGKILL that the root did not send are
-the environment's: tried again, never counted against the child.
+the environment's: tried again, never counted against the child; only where memory ran out does trying wait longer and
+longer.
 """
 
 import signal
@@ -31,6 +32,7 @@ class Exit:
     signum: int | None = None
     error: str | None = None
     was_ready: bool = False
+    was_oom: bool = False  # the kernel killed it for want of memory
     fault: str = ""  # why the root itself ended it: hung, unready, memory, protocol
 
     @property
@@ -39,13 +41,14 @@ class Exit:
 
     @property
     def is_from_outside(self) -> bool:
-        """True for a SIGKILL that the root did not send: an operator, a drill, the kernel's OOM killer."""
-        return self.signum == signal.SIGKILL and not self.fault
+        """True for a SIGKILL that neither the root nor the kernel for want of memory sent: an operator, a drill."""
+        return self.signum == signal.SIGKILL and not self.fault and not self.was_oom
 
     def __str__(self) -> str:
         if self.error is not None:
             return self.error
-        return f"exit code {self.code}" if self.signum is None else _signal_name(self.signum)
+        name = f"exit code {self.code}" if self.signum is None else _signal_name(self.signum)
+        return f"{name} (out of memory)" if self.was_oom else name
 
 
 OnExit = Callable[[ChildSpec, Exit], Decision]
@@ -59,10 +62,10 @@ def on_child_exit(spec: ChildSpec, end: Exit) -> Decision:
         return Decision.RECYCLE
     if not _wants_restart(spec.restart, end):
         return Decision.STOP
-    if end.code in (Code.UNAVAILABLE, Code.TEMPORARY):
+    if end.code in (Code.UNAVAILABLE, Code.TEMPORARY) or end.was_oom:
         return Decision.RESTART_WITH_BACKOFF
     if end.is_from_outside:
-        return Decision.RECYCLE if end.was_ready else Decision.RESTART_WITH_BACKOFF
+        return Decision.RECYCLE
     return Decision.RESTART
 
 

@@ -18,6 +18,7 @@ from supervisor.intensity import Intensity
 from supervisor.spec import ChildSpec, Restart
 
 QUICK_S = 1.0  # a run that ends sooner after being ready is not recycled at once again and again
+START_SPACING_S = 0.5  # between two starts of a child that somebody kills before it is ready
 ABORT_GRACE_S = 1.0  # for the stacks to be written between SIGABRT and SIGKILL
 
 
@@ -115,6 +116,7 @@ class Life:
     state: State = State.STOPPED
     wanted: bool = False
     deadline: float | None = None
+    started_at: float = 0.0  # of the present or last process
     ready_at: float | None = None  # of the present process
     failures: int = 0  # delayed restarts since it last was healthy for long
     immediate_spent: bool = False
@@ -160,7 +162,7 @@ def wait(_rules: Rules, life: Life, happened: Input) -> Step:
 
 
 def spawn(rules: Rules, life: Life, happened: Input) -> Step:
-    born = replace(life, state=State.STARTING, wanted=True, ready_at=None, fault="", reason="")
+    born = replace(life, state=State.STARTING, wanted=True, started_at=happened.now, ready_at=None, fault="", reason="")
     return replace(born, deadline=happened.now + rules.spec.ready_timeout_s), (Spawn(),)
 
 
@@ -290,10 +292,20 @@ def _never_again(rules: Rules, life: Life, end: Exit) -> Step:
 
 def _recycled(rules: Rules, life: Life, happened: Input, end: Exit) -> Step:
     """Start again at once; but a child that ends itself as soon as it is ready only once, then with growing delays."""
-    is_quick = life.ready_at is None or happened.now - life.ready_at < QUICK_S
-    if is_quick and not (end.is_from_outside and end.was_ready):
+    if end.is_from_outside:
+        return _interrupted(life, happened.now)
+    if life.ready_at is None or happened.now - life.ready_at < QUICK_S:
         return _delayed(rules, life, happened)
     return replace(life, state=State.WAITING, ready_at=None, failures=0, immediate_spent=False), ()
+
+
+def _interrupted(life: Life, now: float) -> Step:
+    """Start again what somebody killed, its failures as they were: at once, or in a moment if it never got ready."""
+    dead, start_at = replace(life, ready_at=None), life.started_at + START_SPACING_S
+    if life.ready_at is not None or now >= start_at:
+        return replace(dead, state=State.WAITING), ()
+    data = {"delay_s": round(start_at - now, 3), "failures": life.failures, "reason": life.reason}
+    return replace(dead, state=State.BACKOFF, deadline=start_at), (Report(Name.WORKER_BACKOFF, data),)
 
 
 def _counted(rules: Rules, life: Life, happened: Input) -> Step:

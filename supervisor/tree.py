@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from supervisor import machine, order, process, wire
+from supervisor import machine, oom, order, process, wire
 from supervisor.asks import Asks
 from supervisor.errors import Code, ControlError, WireError
 from supervisor.events import Event, Name
@@ -95,6 +95,7 @@ class Tree:
         self._wake = trio.Event()
         self._wake_at = float("inf")
         self.asks = Asks()
+        self.oom_kills = oom.OomKills(oom.counter())
 
     # --- children
 
@@ -275,7 +276,15 @@ class Tree:
         self._note_processes()
         if stacks:
             self.report(Name.WORKER_STACKS, slot.spec.name, pid=child.pid, stacks=stacks)
-        self._ended(slot, _exit_of(returncode, slot.life), pid=child.pid)
+        self._ended(slot, self._exit_of(returncode, slot.life), pid=child.pid)
+
+    def _exit_of(self, returncode: int, life: Life) -> Exit:
+        was_ready = life.ready_at is not None
+        if returncode >= 0:
+            return Exit(code=returncode, was_ready=was_ready, fault=life.fault)
+        is_own = bool(life.fault) or life.state in _ASKED
+        was_oom = returncode == -signal.SIGKILL and not is_own and self.oom_kills.explains(trio.current_time())
+        return Exit(signum=-returncode, was_ready=was_ready, was_oom=was_oom, fault=life.fault)
 
     def _ended(self, slot: Slot, end: Exit, **data: object) -> None:
         life, now = slot.life, trio.current_time()
@@ -373,10 +382,3 @@ class Tree:
 
 
 _ASKED = {State.DRAINING, State.STOPPING, State.KILLING, State.ABORTING}
-
-
-def _exit_of(returncode: int, life: Life) -> Exit:
-    ready = life.ready_at is not None
-    if returncode < 0:
-        return Exit(signum=-returncode, was_ready=ready, fault=life.fault)
-    return Exit(code=returncode, was_ready=ready, fault=life.fault)

@@ -59,6 +59,7 @@ class Vitals:
 
     async def watch(self) -> None:
         while True:
+            self._tree.oom_kills.look(trio.current_time())
             for slot in list(self._tree.slots.values()):
                 self._sample(slot)
             for name in self._known.keys() - self._tree.slots.keys():

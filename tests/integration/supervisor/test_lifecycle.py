@@ -6,6 +6,7 @@ import signal
 import pytest
 import trio
 
+from supervisor.backoff import Backoff
 from supervisor.errors import ControlError
 from supervisor.exits import Decision
 from supervisor.intensity import Intensity
@@ -43,6 +44,17 @@ async def test_a_killed_child_is_replaced_at_once(grove):
         assert replaced.data["recovery_s"] < 5
     assert grove.pid("c") != first
     assert not grove.seen("worker_backoff")
+
+
+async def test_a_child_killed_while_it_starts_is_started_again_in_a_moment(grove):
+    slow = Backoff(initial_s=30, max_s=30)
+    await grove.plant(child(manner="mute"), settled=False, backoff=slow, intensity=Intensity(failed_starts=0))
+    for times in (1, 2, 3, 4):
+        await grove.see("worker_started", "c", times=times)
+        os.kill(grove.pid("c"), signal.SIGKILL)
+    await grove.see("worker_started", "c", times=5)
+    assert all(event.data["delay_s"] <= 0.5 for event in grove.seen("worker_backoff"))
+    assert not grove.seen("child_fatal")
 
 
 async def test_a_crashing_child_is_delayed_then_fatal(grove):

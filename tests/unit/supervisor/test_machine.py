@@ -10,7 +10,21 @@ from supervisor.backoff import Backoff
 from supervisor.events import Name
 from supervisor.exits import Decision, Exit
 from supervisor.intensity import Intensity
-from supervisor.machine import TABLE, Escalate, Input, Kind, Life, Report, Rules, Signal, Spawn, State, Tell, step
+from supervisor.machine import (
+    START_SPACING_S,
+    TABLE,
+    Escalate,
+    Input,
+    Kind,
+    Life,
+    Report,
+    Rules,
+    Signal,
+    Spawn,
+    State,
+    Tell,
+    step,
+)
 from supervisor.spec import ChildSpec
 
 BACKOFF = Backoff(initial_s=1, factor=2, max_s=30, reset_after_s=60)
@@ -36,6 +50,10 @@ def at(now: float, kind: Kind, **brings) -> Input:
 
 def crash(now: float, *, draw: float = 0.5, **end) -> Input:
     return at(now, Kind.EXIT, end=Exit(**({"code": 1} | end)), decision=Decision.RESTART, draw=draw)
+
+
+def somebody_kills(now: float) -> Input:
+    return at(now, Kind.EXIT, end=Exit(signum=9), decision=Decision.RECYCLE)
 
 
 UP = [at(0, Kind.WANT), at(0, Kind.GO), at(1, Kind.READY)]
@@ -150,12 +168,38 @@ def test_a_child_that_recycles_itself_again_and_again_is_slowed_down():
 
 
 def test_however_often_somebody_kills_it_it_is_back_at_once():
-    killed = {"end": Exit(signum=9, was_ready=True), "decision": Decision.RECYCLE}
     life, _ = play(UP)
     for now in range(1, 20):
-        life, _ = play([at(now, Kind.EXIT, **killed)], life)
+        life, _ = play([somebody_kills(now)], life)
         assert life.state is State.WAITING
         life, _ = play([at(now, Kind.GO), at(now + 0.1, Kind.READY)], life)
+
+
+def test_killed_before_it_is_ready_it_starts_once_in_half_a_second_for_ever():
+    life, _ = play([at(0, Kind.WANT), at(0, Kind.GO)])
+    for _ in range(50):
+        life, done = play([somebody_kills(life.started_at + 0.1)], life)
+        assert (life.state, life.deadline) == (State.BACKOFF, life.started_at + START_SPACING_S)
+        assert done == [Report(Name.WORKER_BACKOFF, {"delay_s": 0.4, "failures": 0, "reason": "SIGKILL"})]
+        life, _ = play([at(life.deadline, Kind.DEADLINE), at(life.deadline, Kind.GO)], life)
+    life, _ = play([somebody_kills(life.started_at + 0.7)], life)
+    assert (life.state, life.failed_starts, life.recent) == (State.WAITING, 0, ())
+
+
+def test_a_kill_from_outside_neither_adds_to_the_failures_nor_forgets_them():
+    life, _ = play([*UP, crash(2), at(2, Kind.GO), at(3, Kind.READY), crash(4), at(5, Kind.DEADLINE), at(5, Kind.GO)])
+    before = (life.failures, life.recent, life.immediate_spent)
+    life, _ = play([at(6, Kind.READY), somebody_kills(7), at(7, Kind.GO), somebody_kills(7.1)], life)
+    assert (life.failures, life.recent, life.immediate_spent) == before == (1, (2, 4), True)
+
+
+def test_where_memory_ran_out_the_delay_grows():
+    life, _ = play(UP)
+    for now, state in ((2, State.WAITING), (4, State.BACKOFF)):
+        dies = at(now, Kind.EXIT, end=Exit(signum=9, was_oom=True), decision=Decision.RESTART_WITH_BACKOFF)
+        life, _ = play([dies], life)
+        assert (life.state, life.recent) == (state, ())
+        life, _ = play([at(now, Kind.GO), at(now + 1, Kind.READY)], life)
 
 
 def test_a_drain_that_takes_too_long_becomes_a_stop_and_then_a_kill():
@@ -198,7 +242,8 @@ def runs(draw) -> list[Input]:
     now, inputs = 0.0, []
     for kind in draw(st.lists(st.sampled_from(list(Kind)), max_size=30)):
         now += draw(st.floats(0, 40))
-        end = Exit(code=draw(st.sampled_from([0, 1, 3, 64, 69])), was_ready=draw(st.booleans()))
+        codes = [Exit(code=code, was_ready=draw(st.booleans())) for code in (0, 1, 3, 64, 69)]
+        end = draw(st.sampled_from([*codes, Exit(signum=9), Exit(signum=9, was_oom=True)]))
         inputs.append(
             Input(
                 kind=kind,
@@ -258,6 +303,21 @@ def test_delays_are_within_bounds(inputs, critical):
     for _, happened, life, _, _ in believable(inputs, rules(critical=critical)):
         if life.state in (State.BACKOFF, State.FATAL) and life.deadline is not None and happened.kind is Kind.EXIT:
             assert happened.now <= life.deadline <= happened.now + BACKOFF.max_s
+
+
+@given(runs(), st.booleans())
+def test_a_kill_from_outside_is_soon_made_good(inputs, critical):
+    for before, happened, life, _, _ in believable(inputs, rules(critical=critical)):
+        running = before.state in (State.STARTING, State.READY) and before.wanted
+        if (
+            happened.kind is Kind.EXIT
+            and running
+            and happened.decision is Decision.RECYCLE
+            and happened.end.is_from_outside
+        ):
+            assert life.state is State.WAITING or life.deadline <= before.started_at + START_SPACING_S
+            assert life.failures <= before.failures
+            assert len(life.recent) <= len(before.recent)
 
 
 @given(runs(), st.booleans())
