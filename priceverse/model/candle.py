@@ -1,8 +1,7 @@
 """A candle: what the trades of one pair came to in one bucket of time, exactly, and how two parts of it become one.
 
-The rule: merging is associative and loses nothing, so a candle does not depend on the portions in which its trades came.
-Open and close go by the trade's own time; at the same millisecond the earlier portion has the open, the later the close,
-so portions are merged in the order of the stream.
+The rule: merging is commutative, associative and loses nothing, so a candle depends on its trades alone, not on the
+portions or the order in which they came. Open and close go by the trade's own time, at the same millisecond by its key.
 """
 
 from collections.abc import Iterable
@@ -45,8 +44,9 @@ _LENGTHS_MS = {Interval.FIVE_MINUTES: 300_000, Interval.HOUR: 3_600_000, Interva
 class Candle:
     """The trades of `pair` with `start_ms <= time < start_ms + interval.ms`, or a part of them.
 
-    `quote_volume` is the exact sum of price × volume. `opened_ms` and `closed_ms` are the times of the first and the last
-    trade. A candle that an exchange told us of, instead of trades of ours, has the source `backfill`.
+    `quote_volume` is the exact sum of price × volume. `opened_ms` and `closed_ms` are the times of the first and the
+    last trade, `open_key` and `close_key` (see `trade_key`) their places within the millisecond. A candle that an
+    exchange told us of, instead of trades of ours, has the source `backfill`.
     """
 
     pair: str
@@ -62,38 +62,51 @@ class Candle:
     opened_ms: int
     closed_ms: int
     source: CandleSource = "trades"
+    open_key: str = ""
+    close_key: str = ""
+
+    @property
+    def bucket(self) -> tuple[str, Interval, int]:
+        """What candle this is, or is a part of."""
+        return self.pair, self.interval, self.start_ms
 
     @property
     def vwap(self) -> Decimal | None:
         """The volume-weighted average price, to 200 digits; None without volume."""
         return EXACT.divide(self.quote_volume, self.volume) if self.volume else None
 
-    def merge(self, later: "Candle") -> "Candle":
-        """Return both as one; `later` came later and wins the close of the same millisecond, never its open."""
-        if (self.pair, self.interval, self.start_ms) != (later.pair, later.interval, later.start_ms):
+    def merge(self, other: "Candle") -> "Candle":
+        """Return both, which share no trade, as one. Raises ValueError for another bucket's."""
+        if self.bucket != other.bucket:
             raise ValueError("candles of different buckets")
-        first = later if later.opened_ms < self.opened_ms else self
-        last = later if later.closed_ms >= self.closed_ms else self
+        first = min(self, other, key=lambda part: (part.opened_ms, part.open_key))
+        last = max(self, other, key=lambda part: (part.closed_ms, part.close_key))
         return replace(
             self,
             open=first.open,
-            high=max(self.high, later.high),
-            low=min(self.low, later.low),
+            high=max(self.high, other.high),
+            low=min(self.low, other.low),
             close=last.close,
-            volume=EXACT.add(self.volume, later.volume),
-            quote_volume=EXACT.add(self.quote_volume, later.quote_volume),
-            trades=self.trades + later.trades,
+            volume=EXACT.add(self.volume, other.volume),
+            quote_volume=EXACT.add(self.quote_volume, other.quote_volume),
+            trades=self.trades + other.trades,
             opened_ms=first.opened_ms,
             closed_ms=last.closed_ms,
-            source="trades" if self.source == later.source == "trades" else "backfill",
+            source="trades" if self.source == other.source == "trades" else "backfill",
+            open_key=first.open_key,
+            close_key=last.close_key,
         )
 
 
 def merged(candles: Iterable[Candle]) -> list[Candle]:
-    """Return one candle per bucket, in the order in which buckets appear; parts come in the order of the stream."""
+    """Return one candle per bucket, in the order in which the buckets appear."""
     found: dict[tuple[str, Interval, int], Candle] = {}
     for candle in candles:
-        key = (candle.pair, candle.interval, candle.start_ms)
-        known = found.get(key)
-        found[key] = candle if known is None else known.merge(candle)
+        known = found.get(candle.bucket)
+        found[candle.bucket] = candle if known is None else known.merge(candle)
     return list(found.values())
+
+
+def trade_key(exchange: str, trade_id: str) -> str:
+    """Return what orders trades of the same millisecond: by venue, then by id, ids that are numbers by their value."""
+    return f"{exchange} {len(trade_id):03d} {trade_id}"
