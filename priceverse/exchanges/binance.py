@@ -92,10 +92,10 @@ class Binance(Adapter):
         wrapped = "stream" in frame or "data" in frame
         stream, data = (frame.get("stream"), frame.get("data")) if wrapped else (None, frame)
         event = data.get("e") if isinstance(data, dict) else None
-        if event == "serverShutdown" or stream == "!serverShutdown":
-            return [Control(ControlKind.SHUTDOWN)]
         if event == "trade":
             return [frames.row(data, _Row, partial(self._trade, stream=stream))]
+        if event == "serverShutdown" or stream == "!serverShutdown":
+            return [Control(ControlKind.SHUTDOWN)]
         if isinstance(stream, str) and stream.endswith("@trade") and not isinstance(event, str):
             return [frames.reject(Reason.BAD_ENVELOPE, data)]
         return [frames.ignored() if wrapped or event is not None else _reply(frame)]

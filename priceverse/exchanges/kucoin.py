@@ -60,16 +60,16 @@ class Kucoin(Adapter):
     def __init__(self, symbols: Mapping[str, str]) -> None:
         super().__init__(symbols)
         self._topics = {symbol: f"{_TOPIC}{symbol}" for symbol in symbols}
-        self._loopback = False
+        self._local = ""
 
     def prelude(self, rest_url: str) -> Request:
         """Ask for a token: one for each connection."""
-        self._loopback = kucoin_token.is_loopback(rest_url, "http")
+        self._local = kucoin_token.local_scheme(rest_url)
         return Request("POST", f"{rest_url.rstrip('/')}{kucoin_token.PATH}")
 
     def endpoint(self, ws_url: str, prelude: bytes | None, connect_id: str) -> Endpoint:  # noqa: ARG002 - the reply's
         """Return the endpoint of the reply to `prelude`, if it is one of KuCoin's."""
-        return kucoin_token.endpoint(prelude or b"", connect_id, loopback=self._loopback)
+        return kucoin_token.endpoint(prelude or b"", connect_id, local=self._local)
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """Send one request a symbol, named after it: the reply then tells whose it is."""

@@ -62,6 +62,9 @@ def test_an_endpoint_without_a_path_gets_the_slash_it_needs():
         "wss://[::1/",
         "wss://127.0.0.1/",
         "ws://127.0.0.1:1/",
+        " wss://ws-api-spot.kucoin.com/",
+        "wss://ws-api\t-spot.kucoin.com/",
+        "wss://ws-api-spot.kucoin.com/\r\nHost: evil.example",
         "",
     ],
 )
@@ -74,6 +77,8 @@ def test_no_foreign_host(endpoint):
 def test_loopback_is_believed_of_a_loopback_rest_base_only(host):
     document = reply(f"ws://{host}:8080/kucoin/ws/")
     assert connect(document, f"http://{host}:8080/kucoin").url.startswith(f"ws://{host}:8080/kucoin/ws/?token=")
+    secure = reply(f"wss://{host}:8080/kucoin/ws/")
+    assert connect(secure, f"https://{host}:8080/kucoin").url.startswith(f"wss://{host}:8080/kucoin/ws/?token=")
     for rest_url in ("https://api.kucoin.com", f"https://{host}:8080", "http://api.example"):
         with pytest.raises(PreludeError):
             connect(document, rest_url)

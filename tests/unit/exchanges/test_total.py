@@ -179,3 +179,26 @@ def test_a_frame_of_endless_rows_costs_a_bounded_answer(exchange, row):
     check(items)
     assert len(items) <= MAX_ROWS + 1
     assert not any(isinstance(item, Trade) for item in items)
+
+
+FOUND = {
+    "a symbol that is an endless number": (
+        Exchange.BINANCE,
+        '{"stream":"btcusdt@trade","data":{"e":"trade","s":%s,"p":"1","q":"1","T":1790000000000,"t":1,"m":true}}'
+        % ("1" + "0" * 41),
+    ),
+    "a trade in the stream of shutdowns": (
+        Exchange.BINANCE,
+        '{"stream":"!serverShutdown","data":{"e":"trade","s":"BTCUSDT","p":"1","q":"1","T":1790000000000,"t":1}}',
+    ),
+}
+
+
+@pytest.mark.parametrize(("exchange", "frame"), FOUND.values(), ids=FOUND.keys())
+def test_what_the_fuzzer_found(exchange, frame):
+    """The quick way and the careful way took these for different things."""
+    adapter, _ = REAL[exchange]
+    items = adapter.receive(frame)
+    check(items)
+    assert essence(items) == essence(careful(adapter, frame))
+    assert not any(isinstance(item, Trade) for item in items)
