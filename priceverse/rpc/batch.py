@@ -4,8 +4,9 @@ With `stopOnError` the first failure ends the batch: what has not ended by then 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import trio
@@ -14,6 +15,7 @@ from priceverse.rpc import strict
 from priceverse.rpc.dispatch import Dispatcher
 from priceverse.rpc.envelope import (
     DEFAULT_VERSION,
+    Call,
     Done,
     Fields,
     Outcome,
@@ -28,6 +30,8 @@ from priceverse.rpc.envelope import (
 )
 from priceverse.rpc.errors import CallError, Code
 from priceverse.rpc.strict import MalformedError
+
+RunCall = Callable[[Call], Awaitable[Outcome]]
 
 
 class _Options(msgspec.Struct, rename="camel"):
@@ -91,16 +95,17 @@ def _fault(requests: Sequence[Request], count: int, max_calls: int) -> CallError
     return None
 
 
-async def run(batch: Batch, dispatcher: Dispatcher) -> tuple[Outcome, ...]:
-    """Run every call; the outcomes are in request order. All together take no longer than one call may."""
+async def run(batch: Batch, dispatcher: Dispatcher, client: str = "") -> tuple[Outcome, ...]:
+    """Run every call for `client`; the outcomes are in request order. All together take no longer than one call may."""
     outcomes: dict[int, Outcome] = {}
+    run_call = partial(dispatcher.run, client=client)
     with trio.move_on_after(dispatcher.max_timeout_s) as limit:
         async with trio.open_nursery() as nursery:
             for i in range(len(batch.requests)):
                 if batch.parallel:
-                    nursery.start_soon(_run_one, batch, i, dispatcher, outcomes, nursery.cancel_scope)
+                    nursery.start_soon(_run_one, batch, i, run_call, outcomes, nursery.cancel_scope)
                 elif not nursery.cancel_scope.cancel_called:
-                    await _run_one(batch, i, dispatcher, outcomes, nursery.cancel_scope)
+                    await _run_one(batch, i, run_call, outcomes, nursery.cancel_scope)
     missing = (
         CallError(Code.TIMEOUT, "The batch took too long")
         if limit.cancelled_caught
@@ -110,10 +115,10 @@ async def run(batch: Batch, dispatcher: Dispatcher) -> tuple[Outcome, ...]:
 
 
 async def _run_one(
-    batch: Batch, i: int, dispatcher: Dispatcher, outcomes: dict[int, Outcome], rest: trio.CancelScope
+    batch: Batch, i: int, run_call: RunCall, outcomes: dict[int, Outcome], rest: trio.CancelScope
 ) -> None:
     content = batch.requests[i].content
-    outcome = content if isinstance(content, CallError) else await dispatcher.run(content)
+    outcome = content if isinstance(content, CallError) else await run_call(content)
     outcomes[i] = outcome
     if batch.stop_on_error and isinstance(outcome, CallError):
         rest.cancel()

@@ -6,6 +6,7 @@ It knows HTTP's words but no server: whatever reads the socket calls the same `E
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 import trio
 
@@ -25,11 +26,15 @@ Observe = Callable[[Outcome, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a request's headers say of it: correlation only, every value as received ("" if absent)."""
+    """What a request's headers say of it, every value as received ("" if absent).
+
+    `client` is who is charged for the calls: whoever reads the socket finds it out; nobody ("") is charged nothing.
+    """
 
     request_id: str = ""
     trace_id: str = ""
     traceparent: str = ""
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +60,12 @@ class Endpoint:
         started_s = trio.current_time()
         request = envelope.parse(body, _fallback_id(head))
         content = request.content
-        outcome = content if isinstance(content, CallError) else await self._dispatcher.run(content)
+        outcome = content if isinstance(content, CallError) else await self._dispatcher.run(content, head.client)
         took_s = trio.current_time() - started_s
         self._observe(outcome, took_s)
         rendered = envelope.render(request, outcome, now_ms=self._now_ms(), took_s=took_s)
         headers = _headers(head, request.id, request.version, request.trace_id)
-        return HttpReply(_status(outcome), (*headers, _cache_control(outcome)), rendered)
+        return HttpReply(_status(outcome), (*headers, *_of_outcome(outcome)), rendered)
 
     async def batch(self, body: bytes, head: Head) -> HttpReply:
         """Answer a batch: 200 with an outcome per call, or one error if it is no batch."""
@@ -69,7 +74,7 @@ class Endpoint:
         if asked.error is not None:
             self._observe(asked.error, trio.current_time() - started_s)
             return self._refusal(asked.error, head, asked.id, asked.version)
-        outcomes = await batch.run(asked, self._dispatcher)
+        outcomes = await batch.run(asked, self._dispatcher, head.client)
         took_s = trio.current_time() - started_s
         for outcome in outcomes:
             self._observe(outcome, took_s)
@@ -83,7 +88,8 @@ class Endpoint:
     def _refusal(self, error: CallError, head: Head, request_id: str, version: str) -> HttpReply:
         request = Request(request_id, version, None, error)
         rendered = envelope.render(request, error, now_ms=self._now_ms(), took_s=0)
-        return HttpReply(error.code.status, (*_headers(head, request_id, version, None), NO_STORE), rendered)
+        headers = (*_headers(head, request_id, version, None), *_of_outcome(error))
+        return HttpReply(error.code.status, headers, rendered)
 
 
 def _fallback_id(head: Head) -> str:
@@ -108,6 +114,19 @@ def _headers(head: Head, request_id: str, version: str, trace_id: str | None) ->
 
 def _status(outcome: Outcome) -> int:
     return 200 if isinstance(outcome, Done) else outcome.code.status
+
+
+def _of_outcome(outcome: Outcome) -> tuple[Header, ...]:
+    """Return the headers that tell how long the answer is good, what it cost, and when to ask again."""
+    headers = [_cache_control(outcome)]
+    quota = outcome.quota
+    if quota is not None:
+        policy, limit = quota.policy, quota.limit
+        headers.append(("RateLimit-Policy", f'"{policy}";q={limit.requests};w={limit.per_s}'))
+        headers.append(("RateLimit", f'"{policy}";r={quota.remaining};t={ceil(quota.reset_s)}'))
+    if isinstance(outcome, CallError) and outcome.retry_after_s is not None:
+        headers.append(("Retry-After", str(max(1, ceil(outcome.retry_after_s)))))
+    return tuple(headers)
 
 
 def _cache_control(outcome: Outcome) -> Header:

@@ -12,6 +12,7 @@ import msgspec
 
 from priceverse.rpc import strict
 from priceverse.rpc.errors import CallError, Code
+from priceverse.rpc.limits import Quota
 from priceverse.rpc.strict import MalformedError
 
 DEFAULT_VERSION = "2.0"
@@ -26,7 +27,12 @@ class _Context(msgspec.Struct):
     traceId: str | None = None  # noqa: N815 - the wire's name
 
 
+class _Cache(msgspec.Struct, rename="camel"):
+    max_age: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
 class _Hints(msgspec.Struct):
+    cache: _Cache | None = None
     timeout: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
@@ -55,7 +61,7 @@ class _Identity(msgspec.Struct):
 class Call:
     """One call: `input` is its undecoded JSON (empty if absent), `timeout_s` what the client asked for.
 
-    `request_id` is for the log.
+    `request_id` is for the log. `max_age_s` is the oldest answer from a cache that the client takes.
     """
 
     service: str
@@ -63,6 +69,7 @@ class Call:
     input: bytes
     timeout_s: float | None = None
     request_id: str = ""
+    max_age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +84,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A call that went well. `cache_s` is how long its data may be kept (None: not at all)."""
+    """A call that went well. `cache_s` is how long its data may be kept (None: not at all).
+
+    `quota` is what its client has left of a limited method.
+    """
 
     data: object
     cache_s: float | None = None
+    quota: Quota | None = None
 
 
 Outcome = Done | CallError
@@ -115,7 +126,7 @@ def parse_checked(body: bytes | msgspec.Raw, fallback_id: str, root: str) -> Req
         request_id, version = salvage(body, fallback_id)
         return Request(request_id, version, None, bad_request(fault))
     request_id = fields.id or fallback_id
-    call = Call(fields.service, fields.method, bytes(fields.input), timeout_s(fields), request_id)
+    call = Call(fields.service, fields.method, bytes(fields.input), timeout_s(fields), request_id, max_age_s(fields))
     return Request(request_id, fields.version or DEFAULT_VERSION, trace_id(fields), call)
 
 
@@ -156,6 +167,12 @@ def timeout_s(fields: Fields) -> float | None:
     """Return the time that a request gives itself."""
     timeout_ms = fields.hints.timeout if fields.hints else None
     return None if timeout_ms is None else timeout_ms / 1000
+
+
+def max_age_s(fields: Fields) -> float | None:
+    """Return how old an answer may be that a request takes."""
+    cache = fields.hints.cache if fields.hints else None
+    return None if cache is None or cache.max_age is None else cache.max_age / 1000
 
 
 def trace_id(fields: Fields) -> str | None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
 
+from priceverse.rpc.limits import Quota
+
 
 class Code(StrEnum):
     """The table of error codes; `status` is the HTTP status of a reply that carries the code."""
@@ -61,10 +63,29 @@ OF_PARAMETER: Mapping[str, Code] = {
 
 
 class CallError(Exception):
-    """The answer to a call is an error: `details` holds JSON values and Decimals, shown to the client."""
+    """The answer to a call is an error: `details` holds JSON values and Decimals, shown to the client.
 
-    def __init__(self, code: Code, message: str, details: Mapping[str, object] | None = None) -> None:
+    `retry_after_s` tells when it may be worth asking again, `quota` what the call cost its client.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        details: Mapping[str, object] | None = None,
+        *,
+        retry_after_s: float | None = None,
+        quota: Quota | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.details = dict(details or {})
+        self.retry_after_s = retry_after_s
+        self.quota = quota
+
+    def again(self, **details: object) -> "CallError":
+        """Return the same answer for one more caller: a raised exception is not raised twice."""
+        return CallError(
+            self.code, self.message, self.details | details, retry_after_s=self.retry_after_s, quota=self.quota
+        )

@@ -1,10 +1,11 @@
 """A method: declared once, next to the function that answers it; dispatch, discovery and documents read it there.
 
-    @method("PricesService@2.0.0", "getPrice", cache_s=5)
+    @method("PricesService@2.0.0", "getPrice", cache_s=5, limit=Limit(100))
     async def get_price(params: GetPrice, ports: Ports) -> PriceReply:
         '''Return the current price of one pair.'''
 
-The schemas are the annotations, the summary is the first line of the docstring.
+The schemas are the annotations, the summary is the first line of the docstring. A method that can usually answer from
+memory has a second function, `at_once`: the same answer without waiting, or None where only the first one can tell.
 """
 
 import inspect
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from priceverse.rpc.limits import Limit
 from priceverse.rpc.ports import Ports
 
 
@@ -31,7 +33,12 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method of one version of one service. `cache_s` promises clients how long an answer stays good."""
+    """One method of one version of one service.
+
+    `cache_s` promises clients how long an answer stays good; `limit` is what each of them may ask, unless configured
+    otherwise. A method with `events` is a stream: it answers with the pairs that a connection is to follow from then
+    on, whose events are of that type, and only connections that can carry a stream may call it.
+    """
 
     service: str
     version: str
@@ -40,12 +47,25 @@ class Method:
     params: type[Params]
     reply: Any
     cache_s: float | None
+    limit: Limit | None
+    events: Any
     run: Callable[[Any, Ports], Awaitable[object]]
+    at_once: Callable[[Any, Ports], object | None]
     decoder: msgspec.json.Decoder[Params]
 
 
+def never(params: Params, ports: Ports) -> None:
+    """Leave every call to the function that may wait."""
+
+
 def method(
-    service: str, name: str, *, cache_s: float | None = None
+    service: str,
+    name: str,
+    *,
+    cache_s: float | None = None,
+    limit: Limit | None = None,
+    events: Any = None,  # noqa: ANN401 - any annotation, as a reply's
+    at_once: Callable[[P, Ports], object | None] = never,
 ) -> Callable[[Callable[[P, Ports], Awaitable[R]]], Method]:
     """Declare a method of `Service@version`; the decorated function becomes the `Method`."""
     service_name, _, version = service.partition("@")
@@ -63,7 +83,10 @@ def method(
             params=params,
             reply=annotations["return"],
             cache_s=cache_s,
+            limit=limit,
+            events=events,
             run=run,
+            at_once=at_once,
             decoder=msgspec.json.Decoder(params),
         )
 

@@ -3,13 +3,18 @@
 The rule: a port raises CallError (REDIS, DATABASE) when its source does not answer, and nothing else.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from enum import StrEnum
+from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from priceverse.model.price import Price
 from priceverse.model.rate import Rate
+
+R = TypeVar("R", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,10 @@ class Live(Protocol):
 
     def get(self, pair: str) -> Price | None:
         """Return the newest price heard, of any age."""
+        ...
+
+    def rendered(self, pair: str) -> msgspec.Raw | None:
+        """Return the newest price heard as the reply that it makes; None if there is none fresh enough to serve."""
         ...
 
 
@@ -76,6 +85,29 @@ class History(Protocol):
         ...
 
 
+class Topic(StrEnum):
+    """What a kept reply is about; it decides how long the reply is kept."""
+
+    CHANGE = "change"
+    CHART = "chart"
+
+
+class Replies(Protocol):
+    """Replies that take long to make, kept for a while for everybody."""
+
+    def no_older_than(self, max_age_s: float) -> "Replies":
+        """Return the same replies for a client that takes none of a greater age."""
+        ...
+
+    async def get(self, topic: Topic, key: tuple[str, ...], reply: type[R], make: Callable[[], Awaitable[R]]) -> R:
+        """Return the reply of that type to the question `key`: a kept one, or the one that `make` makes.
+
+        A question is worked on once at a time. Where `make` fails with DATABASE, a reply about a chart may be an older
+        one, which says `stale`.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The bounds within which an answer is an answer."""
@@ -99,6 +131,7 @@ class Ports:
     live: Live
     shared: Shared
     history: History
+    replies: Replies
     now_ms: Callable[[], int]
     uptime_s: Callable[[], float]
     stopping: Callable[[], bool]

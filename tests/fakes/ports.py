@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import trio
 
 from priceverse.model.price import Method, Price
@@ -62,6 +63,9 @@ class FakeLive:
 
     def get(self, pair: str) -> Price | None:
         return self.prices.get(pair)
+
+    def rendered(self, pair: str) -> msgspec.Raw | None:
+        return None
 
 
 @dataclass
@@ -127,12 +131,31 @@ class FakeHistory:
 
 
 @dataclass
+class FakeReplies:
+    """Keeps nothing; `asked` are the questions, `max_age_s` what the last client would take."""
+
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    max_age_s: float | None = None
+
+    def no_older_than(self, max_age_s):
+        self.max_age_s = max_age_s
+        return self
+
+    async def get(self, topic, key, reply, make):
+        self.asked.append((topic, *key))
+        made = await make()
+        assert isinstance(made, reply)
+        return made
+
+
+@dataclass
 class World:
     """All of it, and the `Ports` onto it."""
 
     live: FakeLive = field(default_factory=FakeLive)
     shared: FakeShared = field(default_factory=FakeShared)
     history: FakeHistory = field(default_factory=FakeHistory)
+    replies: FakeReplies = field(default_factory=FakeReplies)
     pairs: Pairs = PAIRS
     stopping: bool = False
 
@@ -145,6 +168,7 @@ class World:
             live=self.live,
             shared=self.shared,
             history=self.history,
+            replies=self.replies,
             now_ms=lambda: NOW_MS,
             uptime_s=lambda: 12.5,
             stopping=lambda: self.stopping,
