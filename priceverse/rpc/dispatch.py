@@ -54,14 +54,13 @@ class Dispatcher:
         try:
             method = self._registry.resolve(call.service, call.method)
             quota = self._charge(method, client)
-            if method.events is not None:
-                raise CallError(Code.METHOD_NOT_ALLOWED, f"{method.name} is a stream: call it on a WebSocket")
-            params = parameters(method, call)
+            params = parameters(_answering(method), call)
             data = method.at_once(params, self._ports)
         except CallError as error:
             return self._told(error, error.quota or quota)
         except Exception:  # the boundary of the methods, see above
-            return _failed(call, quota)
+            log.exception("method_failed", service=call.service, method=call.method, request_id=call.request_id)
+            return CallError(Code.INTERNAL, "Internal error", quota=quota)
         return Waiting(call, method, params, quota) if data is None else Done(data, method.cache_s, quota)
 
     async def finish(self, waiting: "Waiting") -> Outcome:
@@ -77,7 +76,8 @@ class Dispatcher:
         except CallError as error:
             return self._told(error, quota)
         except Exception:  # as above
-            return _failed(call, quota)
+            log.exception("method_failed", service=call.service, method=call.method, request_id=call.request_id)
+            return CallError(Code.INTERNAL, "Internal error", quota=quota)
         return CallError(Code.TIMEOUT, "The call took too long", {"timeout": round(timeout_s * 1000)}, quota=quota)
 
     def _told(self, error: CallError, quota: Quota | None) -> CallError:
@@ -104,9 +104,10 @@ class Waiting:
     quota: Quota | None
 
 
-def _failed(call: Call, quota: Quota | None) -> CallError:
-    log.exception("method_failed", service=call.service, method=call.method, request_id=call.request_id)
-    return CallError(Code.INTERNAL, "Internal error", quota=quota)
+def _answering(method: Method) -> Method:
+    if method.events is not None:
+        raise CallError(Code.METHOD_NOT_ALLOWED, f"{method.name} is a stream: call it on a WebSocket")
+    return method
 
 
 def _too_many(quota: Quota) -> CallError:

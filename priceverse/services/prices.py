@@ -3,7 +3,7 @@
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Raw
 from msgspec.structs import asdict
 
 from priceverse.clock import iso_ms
@@ -48,7 +48,12 @@ class PriceEvent(PriceReply, frozen=True, kw_only=True):
     stale: bool = False
 
 
-@method(SERVICE, "getPrice", cache_s=5)
+def price_in_memory(params: GetPrice, ports: Ports) -> Raw | None:
+    """Answer getPrice without waiting; a pair that is not offered here is never in memory."""
+    return ports.live.rendered(params.pair)
+
+
+@method(SERVICE, "getPrice", at_once=price_in_memory, cache_s=5)
 async def get_price(params: GetPrice, ports: Ports) -> PriceReply:
     """Return the current price of one pair."""
     return reply_of(await quotes.current(params.pair, ports))

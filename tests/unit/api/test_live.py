@@ -7,7 +7,9 @@ import trio
 
 from priceverse.api.live import LivePrices
 from priceverse.api.stream import PING_S, PriceStream
-from tests.fakes.ports import NOW_MS, a_price
+from priceverse.rpc.envelope import encode
+from priceverse.services.prices import GetPrice, get_price
+from tests.fakes.ports import NOW_MS, World, a_price
 
 
 @pytest.fixture
@@ -94,3 +96,20 @@ async def test_a_stream_begun_after_the_end_gives_the_snapshot_and_ends(live):
         assert b"data: " in await anext(stream)
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
+
+
+async def test_a_price_is_rendered_as_get_price_answers_it(live):
+    price = a_price()
+    live.put(price)
+    world = World()
+    world.live.put(price)
+    assert live.rendered("btc-usd") == encode(await get_price.run(GetPrice("btc-usd"), world.ports))
+
+
+def test_nothing_is_rendered_of_a_pair_never_heard_of_or_too_old(live, clock):
+    assert live.rendered("btc-usd") is None
+    live.put(a_price(age_ms=0))
+    clock["now_ms"] += 120_000
+    assert live.rendered("btc-usd") is not None
+    clock["now_ms"] += 1
+    assert live.rendered("btc-usd") is None
