@@ -103,7 +103,7 @@ async def test_a_price_is_rendered_as_get_price_answers_it(live):
     live.put(price)
     world = World()
     world.live.put(price)
-    assert live.rendered("btc-usd") == encode(await get_price.run(GetPrice("btc-usd"), world.ports))
+    assert bytes(live.rendered("btc-usd")) == encode(await get_price.run(GetPrice("btc-usd"), world.ports))
 
 
 def test_nothing_is_rendered_of_a_pair_never_heard_of_or_too_old(live, clock):
