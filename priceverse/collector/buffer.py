@@ -1,6 +1,6 @@
 """Trades on their way to Redis: a bounded queue that drops its oldest, and the size of the batches taken from it. Pure.
 
-The rule: the socket is never held up by Redis. When Redis is away for longer than the bound lasts, the newest trades
+The rule: an absent Redis never holds up the socket. When it is away for longer than the bound lasts, the newest trades
 are the ones worth keeping.
 """
 

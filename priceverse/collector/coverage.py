@@ -102,13 +102,14 @@ class Coverage:
     def lose(self, trade: Trade, now_ms: int) -> None:
         """Note that a row that had been had is missing again."""
         first, last = span(trade)
-        before = next((hole for hole in self.holes if hole.span.last == first - 1), None)
-        if before is not None:
-            self.holes.remove(before)
-            first, since_ms = before.span.first, before.since_ms
+        since_ms = trade.timestamp_ms
+        for at in reversed(range(len(self.holes))):  # rows go missing in a row: it is nearly always the last
+            if self.holes[at].span.last == first - 1:
+                before = self.holes.pop(at)
+                first, since_ms = before.span.first, before.since_ms
+                break
         else:
             self.found += 1
-            since_ms = trade.timestamp_ms
         self.holes.append(Hole(Span(first, last), since_ms, max(since_ms, trade.timestamp_ms), now_ms))
 
     def is_leap(self, trade_id: int, timestamp_ms: int) -> bool:

@@ -1,7 +1,8 @@
 """From the buffer to Redis: batches of what came in a few ms, retried for ever, without ever holding up the socket.
 
 The rule: Redis away is a state, not a failure. The batch in hand is tried again until it is through; meanwhile the
-buffer fills, drops its oldest and counts them.
+buffer fills, drops its oldest and counts them. Redis there, but slower than the venue for a moment, is no reason to
+drop anything: whoever reads the venue is asked to wait, and the burst stays in the socket.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from priceverse.log import get_logger
 
 LINGER_S = 0.003
 """How long the first trade of a batch waits for others: a busy venue fills a batch, a quiet one pays 3 ms."""
+CROWDED = 10 * BATCH
+"""So many waiting trades are a reason not to read more of them for now, unless Redis is away."""
 RETRY_BASE_S, RETRY_CAP_S = 0.1, 5.0
 LOG_EVERY_S = 10.0
 
@@ -42,6 +45,7 @@ class Publisher:
         self._buffer = Buffer() if buffer is None else buffer
         self._filled = trio.Event()
         self._idle = trio.Event()
+        self._room: trio.Event | None = None
         self._throttle = Throttle(LOG_EVERY_S)
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(RedisUnavailable),
@@ -58,6 +62,12 @@ class Publisher:
             self._filled.set()
             self._idle = trio.Event()
         return gone
+
+    def crowded(self) -> trio.Event | None:
+        """Return what is set once there is room for more trades; None if there is."""
+        if self._room is None and len(self._buffer) >= CROWDED and not self._ledger.is_redis_away:
+            self._room = trio.Event()
+        return self._room
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -84,9 +94,18 @@ class Publisher:
         self._ledger.queue = len(self._buffer)
         self._ledger.written(batch, clock.now_ms())
         self._on_written(len(batch))
+        if len(self._buffer) < CROWDED:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Let those go on who wait for room."""
+        if self._room is not None:
+            self._room.set()
+            self._room = None
 
     def _note_absence(self, state: RetryCallState) -> None:
         self._ledger.is_redis_away = True
+        self._make_room()
         suppressed = self._throttle.passes("redis_away", trio.current_time())
         if suppressed is not None and state.outcome and state.next_action:
             get_logger().warning(

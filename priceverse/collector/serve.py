@@ -23,7 +23,7 @@ from priceverse.collector.ledger import Ledger
 from priceverse.collector.losses import Losses
 from priceverse.collector.publisher import Publisher
 from priceverse.collector.reconnect import Ended
-from priceverse.collector.session import Dial, Link, Ports, Venue
+from priceverse.collector.session import Crowded, Dial, Link, Ports, Venue
 from priceverse.collector.subscription import Refusals
 from priceverse.collector.throttle import Throttle
 from priceverse.config.settings import Settings
@@ -66,7 +66,7 @@ async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: 
         losses = Losses(exchange, ledger, settings.database)
         nursery.start_soon(losses.run)
         backfill = _backfill(settings, adapter, intake, ledger, losses)
-        feed = feed_of(settings, adapter, intake, ledger, dialler(settings, nursery))
+        feed = feed_of(settings, adapter, intake, ledger, dialler(settings, nursery), crowded=publisher.crowded)
         with trio.CancelScope() as collecting:
             nursery.start_soon(_stop_at, duties.stopping, collecting)
             await duties.ready()
@@ -104,7 +104,9 @@ def _backfill(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledg
     return fetch(adapter, history, intake, ledger, losses.note)
 
 
-def feed_of(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger, dial: Dial) -> Feed:
+def feed_of(
+    settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger, dial: Dial, *, crowded: Crowded = lambda: None
+) -> Feed:
     """Return the feed of the adapter's exchange as it is configured."""
     chosen, addresses = settings.exchanges, settings.exchanges.venue(adapter.exchange)
     venue = Venue(adapter, tuple(adapter.pairs), addresses.ws_url, addresses.rest_url, chosen.mute_timeout_s)
@@ -115,6 +117,7 @@ def feed_of(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger
         ledger=ledger,
         refusals=Refusals(),
         throttle=Throttle(LOG_EVERY_S),
+        crowded=crowded,
     )
     base_delay_s = chosen.reconnect_base_delay / 1000
     return Feed(venue, ports, base_delay_s=base_delay_s, max_attempts=chosen.max_reconnect_attempts)

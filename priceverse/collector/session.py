@@ -26,6 +26,8 @@ from priceverse.model.trade import Trade
 from priceverse.net.errors import NetError, origin
 
 LOOK_EVERY_S = 1.0
+CROWDED_MOST_S = 1.0
+"""How long a batch of frames may wait because those before it are not through yet."""
 _SIGNS_OF_LIFE = (ControlKind.HEARTBEAT, ControlKind.PONG, ControlKind.ACK)
 
 
@@ -43,6 +45,8 @@ class Link(Protocol):
 
 
 Dial = Callable[[str], Awaitable[Link]]
+Crowded = Callable[[], trio.Event | None]
+"""Returns what is set once more trades can be taken; None: they can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Ports:
     ledger: Ledger
     refusals: Refusals
     throttle: Throttle
+    crowded: Crowded = lambda: None
     now_ms: Callable[[], int] = clock.now_ms
 
 
@@ -163,6 +168,9 @@ class Session:
             if trades:
                 intake.take(self.generation, trades, self._ports.now_ms())
                 self._traded({trade.symbol for trade in trades})
+                if (crowd := self._ports.crowded()) is not None:
+                    with trio.move_on_after(CROWDED_MOST_S):
+                        await crowd.wait()
 
     def _traded(self, symbols: set[str]) -> None:
         now_s = trio.current_time()

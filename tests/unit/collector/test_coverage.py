@@ -137,3 +137,16 @@ def test_as_a_set_of_ids_would_have_it(rows: list[tuple[int, int]]) -> None:
         assert coverage.top == max(ids)
         missing = {number for hole in coverage.holes for number in range(hole.span.first, hole.span.last + 1)}
         assert missing == set(range(floor, max(ids) + 1)) - ids
+
+
+def test_rows_lost_one_after_the_other_are_one_hole_whatever_else_is_missing() -> None:
+    coverage = had(1, 3, 5, *range(6, 100))
+    for number in (40, 41, 60, 42, 61, 6):
+        coverage.lose(trade("BTC", str(number), NOW_MS + number), NOW_MS)
+    assert spans(coverage) == [(2, 2), (4, 4), (6, 6), (40, 42), (60, 61)]
+    assert {(hole.since_ms - NOW_MS, hole.until_ms - NOW_MS) for hole in coverage.holes[-3:]} == {
+        (40, 42),
+        (60, 61),
+        (6, 6),
+    }
+    assert coverage.found == 5

@@ -8,7 +8,7 @@ from priceverse.bus.client import RedisUnavailable
 from priceverse.bus.trades import Received
 from priceverse.collector.buffer import BATCH, Buffer
 from priceverse.collector.ledger import Ledger
-from priceverse.collector.publisher import LINGER_S, Publisher
+from priceverse.collector.publisher import CROWDED, LINGER_S, Publisher
 from tests.fakes.exchange import trade
 
 
@@ -107,3 +107,31 @@ async def test_flushing_nothing_takes_no_time(nursery: trio.Nursery, autojump_cl
     await bench.publisher.flush(3.0)
     await bench.publisher.flush(3.0)
     assert trio.current_time() - started == pytest.approx(LINGER_S)
+
+
+async def test_a_crowd_is_asked_to_wait_and_let_in_again(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    bench = Bench()
+    bench.offer(*range(CROWDED - 1))
+    assert bench.publisher.crowded() is None
+    bench.offer(CROWDED)
+    room = bench.publisher.crowded()
+    assert room is not None
+    assert bench.publisher.crowded() is room
+    nursery.start_soon(bench.publisher.run)
+    with trio.fail_after(10):
+        await room.wait()
+    assert 0 < bench.ledger.queue < CROWDED
+    assert bench.publisher.crowded() is None
+
+
+async def test_nobody_waits_for_an_absent_redis(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    bench = Bench()
+    bench.writer.is_away = True
+    bench.offer(*range(2 * CROWDED))
+    room = bench.publisher.crowded()
+    assert room is not None
+    nursery.start_soon(bench.publisher.run)
+    with trio.fail_after(10):
+        await room.wait()
+    assert bench.publisher.crowded() is None
+    assert bench.ledger.is_redis_away

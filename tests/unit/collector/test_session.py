@@ -1,11 +1,13 @@
 """One connection in virtual time: what it says, what it passes on, and how each kind of end reads."""
 
+from dataclasses import replace
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from priceverse.collector.reconnect import Ended, Why
-from priceverse.collector.session import Session
+from priceverse.collector.session import CROWDED_MOST_S, Session
 from priceverse.net.errors import NetError
 from tests.fakes.exchange import WHERE, WordLink
 from tests.unit.collector.conftest import Desk, settle
@@ -45,6 +47,23 @@ async def test_it_subscribes_and_passes_trades_on(
     assert await ended(session) == Ended(Why.LOST, WHERE, "closed with 1000 bye")
     await link.closed.wait()
     assert not desk.seen["connected"]
+
+
+async def test_a_crowd_leaves_the_rest_in_the_socket_for_a_moment(
+    desk: Desk, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    room = trio.Event()
+    session = Session(desk.venue, replace(desk.ports, crowded=lambda: None if room.is_set() else room))
+    link = await begun(desk, session, nursery)
+    for number in range(4):
+        link.push(f"trade BTC {number} 0")
+    await settle()
+    assert desk.ids == ["0"]
+    await trio.sleep(CROWDED_MOST_S * 1.5)
+    assert desk.ids == ["0", "1"]
+    room.set()
+    await settle()
+    assert desk.ids == ["0", "1", "2", "3"]
 
 
 async def test_nothing_passes_once_it_has_been_stopped(
