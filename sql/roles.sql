@@ -9,9 +9,16 @@
 
 DO $$
 DECLARE
-    everything CONSTANT text[] := ARRAY['price_history', 'price_history_5min', 'price_history_1hour',
-        'price_history_1day', 'checkpoint', 'usd_rub_rate', 'gap', 'schema_migration'];
-    written    CONSTANT text[] := everything[1:7];
+    written    CONSTANT text[] := ARRAY['price_history', 'price_history_5min', 'price_history_1hour',
+        'price_history_1day', 'checkpoint', 'usd_rub_rate', 'gap', 'candle_stale'];
+    everything CONSTANT text[] := written || 'schema_migration'::text;
+    parents    CONSTANT text[] := ARRAY['price_history', 'price_history_5min', 'price_history_1hour'];
+    upkeep     CONSTANT text[] := ARRAY['ensure_price_history_partitions(date, integer)',
+        'drop_price_history_partitions(date)', 'ensure_candle_partitions(date, date)',
+        'drop_candle_partitions(text, date)'];
+    ours       CONSTANT text[] := ARRAY['ensure_price_history_partitions', 'drop_price_history_partitions',
+        'ensure_candle_partitions', 'drop_candle_partitions', 'candle_width', 'candle_bucket', 'note_stale_candles',
+        'candle_rolled', 'roll_up', 'roll_up_stale'];
     role       text;
     object     text;
 BEGIN
@@ -34,8 +41,7 @@ BEGIN
         EXECUTE format('GRANT SELECT ON %s TO %I', array_to_string(everything, ', '), role);
         CONTINUE WHEN role = 'priceverse_read';
         EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO %I', array_to_string(written, ', '), role);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION ensure_price_history_partitions(date, integer) TO %I', role);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION drop_price_history_partitions(date) TO %I', role);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', array_to_string(upkeep, ', '), role);
     END LOOP;
 
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'priceverse_migrate') THEN
@@ -50,7 +56,7 @@ BEGIN
     FOR object IN
         SELECT format('TABLE %s', c.oid::regclass) FROM pg_class AS c LEFT JOIN pg_inherits ON inhrelid = c.oid
         WHERE c.relnamespace = 'public'::regnamespace AND pg_get_userbyid(c.relowner) = current_user
-            AND c.relkind IN ('r', 'p') AND (c.relname = ANY (everything) OR inhparent = 'price_history'::regclass)
+            AND c.relkind IN ('r', 'p') AND (c.relname = ANY (everything) OR inhparent = ANY (parents::regclass[]))
         UNION ALL
         SELECT format('TYPE %s', t.oid::regtype) FROM pg_type AS t
         WHERE t.typnamespace = 'public'::regnamespace AND pg_get_userbyid(t.typowner) = current_user
@@ -58,7 +64,7 @@ BEGIN
         UNION ALL
         SELECT format('FUNCTION %s', f.oid::regprocedure) FROM pg_proc AS f
         WHERE f.pronamespace = 'public'::regnamespace AND pg_get_userbyid(f.proowner) = current_user
-            AND f.proname IN ('ensure_price_history_partitions', 'drop_price_history_partitions')
+            AND f.proname = ANY (ours)
     LOOP
         EXECUTE format('ALTER %s OWNER TO priceverse_migrate', object);
     END LOOP;
