@@ -6,13 +6,12 @@ With `stopOnError` the first failure ends the batch: what has not ended by then 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import msgspec
 import trio
 
 from priceverse.rpc import strict
-from priceverse.rpc.dispatch import Dispatcher
+from priceverse.rpc.dispatch import Dispatcher, Waiting
 from priceverse.rpc.envelope import (
     DEFAULT_VERSION,
     Call,
@@ -61,21 +60,21 @@ _batches = msgspec.json.Decoder(_Batch)
 
 
 def parse(body: bytes, fallback_id: str, *, max_calls: int) -> Batch:
-    """Read a batch; `fallback_id` is its id if it names none."""
+    """Read a batch; `fallback_id` is its id if it names none, or "" for a new one."""
     try:
         strict.check(body)
     except MalformedError as fault:
-        return Batch(fallback_id, DEFAULT_VERSION, error=bad_request(fault))
+        return Batch(fallback_id or new_id(), DEFAULT_VERSION, error=bad_request(fault))
     try:
         fields = strict.decode(_batches, body)
     except MalformedError as fault:
         return Batch(*salvage(body, fallback_id), error=bad_request(fault))
     requests = tuple(
-        parse_checked(raw, new_id(), f"$.requests[{i}]") for i, raw in enumerate(fields.requests[: max_calls + 1])
+        parse_checked(raw, "", f"$.requests[{i}]") for i, raw in enumerate(fields.requests[: max_calls + 1])
     )
     options = fields.options or _Options()
     return Batch(
-        id=fields.id or fallback_id,
+        id=fields.id or fallback_id or new_id(),
         version=fields.version or DEFAULT_VERSION,
         trace_id=trace_id(fields),
         requests=requests,
@@ -95,33 +94,57 @@ def _fault(requests: Sequence[Request], count: int, max_calls: int) -> CallError
     return None
 
 
-async def run(batch: Batch, dispatcher: Dispatcher, client: str = "") -> tuple[Outcome, ...]:
-    """Run every call for `client`; the outcomes are in request order. All together take no longer than one call may."""
-    outcomes: dict[int, Outcome] = {}
-    run_call = partial(dispatcher.run, client=client)
-    with trio.move_on_after(dispatcher.max_timeout_s) as limit:
-        async with trio.open_nursery() as nursery:
-            for i in range(len(batch.requests)):
-                if batch.parallel:
-                    nursery.start_soon(_run_one, batch, i, run_call, outcomes, nursery.cancel_scope)
-                elif not nursery.cancel_scope.cancel_called:
-                    await _run_one(batch, i, run_call, outcomes, nursery.cancel_scope)
-    missing = (
-        CallError(Code.TIMEOUT, "The batch took too long")
-        if limit.cancelled_caught
-        else CallError(Code.BATCH_ABORTED, "Not run: an earlier call of the batch failed")
-    )
-    return tuple(outcomes.get(i, missing) for i in range(len(batch.requests)))
+class Run:
+    """A batch being run for `client`. All together its calls take no longer than one call may."""
 
+    def __init__(self, batch: Batch, dispatcher: Dispatcher, client: str = "") -> None:
+        self._batch = batch
+        self._dispatcher = dispatcher
+        self._client = client
+        self._outcomes: list[Outcome | None] = [None] * len(batch.requests)
+        self._waiting: list[tuple[int, Waiting]] = []
+        self._next = 0
+        self._stopped = False
 
-async def _run_one(
-    batch: Batch, i: int, run_call: RunCall, outcomes: dict[int, Outcome], rest: trio.CancelScope
-) -> None:
-    content = batch.requests[i].content
-    outcome = content if isinstance(content, CallError) else await run_call(content)
-    outcomes[i] = outcome
-    if batch.stop_on_error and isinstance(outcome, CallError):
-        rest.cancel()
+    def begin(self) -> bool:
+        """Run every call that needs no waiting, or those before the first that does; tell whether the batch is done."""
+        requests, begin = self._batch.requests, self._dispatcher.begin
+        while self._next < len(requests) and not self._stopped and (self._batch.parallel or not self._waiting):
+            i, content = self._next, requests[self._next].content
+            self._next += 1
+            begun = content if isinstance(content, CallError) else begin(content, self._client)
+            if isinstance(begun, Waiting):
+                self._waiting.append((i, begun))
+            else:
+                self._end(i, begun)
+        return self._stopped or not self._waiting
+
+    async def finish(self) -> None:
+        """Wait for the rest."""
+        late = CallError(Code.TIMEOUT, "The batch took too long")
+        with trio.move_on_after(self._dispatcher.max_timeout_s):
+            while not self.begin():
+                async with trio.open_nursery() as nursery:
+                    for i, waiting in self._waiting:
+                        nursery.start_soon(self._finish_one, i, waiting, nursery.cancel_scope)
+                self._waiting = []
+            return
+        self._outcomes = [outcome or late for outcome in self._outcomes]
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Return how the calls ended, in request order."""
+        aborted = CallError(Code.BATCH_ABORTED, "Not run: an earlier call of the batch failed")
+        return tuple([outcome or aborted for outcome in self._outcomes])
+
+    async def _finish_one(self, i: int, waiting: Waiting, rest: trio.CancelScope) -> None:
+        self._end(i, await self._dispatcher.finish(waiting))
+        if self._stopped:
+            rest.cancel()
+
+    def _end(self, i: int, outcome: Outcome) -> None:
+        self._outcomes[i] = outcome
+        self._stopped |= self._batch.stop_on_error and isinstance(outcome, CallError)
 
 
 def render(batch: Batch, outcomes: Sequence[Outcome], *, now_ms: int, took_s: float) -> bytes:

@@ -4,14 +4,16 @@ It knows HTTP's words but no server: whatever reads the socket calls the same `E
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 import trio
 
 from priceverse.rpc import batch, envelope
-from priceverse.rpc.dispatch import Dispatcher
+from priceverse.rpc.batch import Batch, Run
+from priceverse.rpc.dispatch import Dispatcher, Waiting
 from priceverse.rpc.envelope import Done, Outcome, Request
 from priceverse.rpc.errors import CallError
 
@@ -46,6 +48,10 @@ class HttpReply:
     body: bytes
 
 
+Rest = Callable[[], Awaitable[HttpReply]]
+"""The part of an answer that has to be waited for."""
+
+
 class Endpoint:
     """Answers bodies. `observe` hears each call's outcome and how many seconds it took."""
 
@@ -57,24 +63,52 @@ class Endpoint:
 
     async def invoke(self, body: bytes, head: Head) -> HttpReply:
         """Answer one call."""
+        begun = self.begin_invoke(body, head)
+        return begun if isinstance(begun, HttpReply) else await begun()
+
+    async def batch(self, body: bytes, head: Head) -> HttpReply:
+        """Answer a batch: 200 with an outcome per call, or one error if it is no batch."""
+        begun = self.begin_batch(body, head)
+        return begun if isinstance(begun, HttpReply) else await begun()
+
+    def begin_invoke(self, body: bytes, head: Head) -> HttpReply | Rest:
+        """Answer one call if nothing has to be waited for; else return what to await for the answer."""
         started_s = trio.current_time()
-        request = envelope.parse(body, _fallback_id(head))
+        request = envelope.parse(body, _usable(head.request_id))
         content = request.content
-        outcome = content if isinstance(content, CallError) else await self._dispatcher.run(content, head.client)
+        begun = content if isinstance(content, CallError) else self._dispatcher.begin(content, head.client)
+        if isinstance(begun, Waiting):
+            return partial(self._finish_invoke, begun, request, head, started_s)
+        return self._answer(request, begun, head, started_s)
+
+    def begin_batch(self, body: bytes, head: Head) -> HttpReply | Rest:
+        """Answer a batch if nothing in it has to be waited for; else return what to await for the answer."""
+        started_s = trio.current_time()
+        asked = batch.parse(body, _usable(head.request_id), max_calls=self._max_batch)
+        if asked.error is not None:
+            self._observe(asked.error, trio.current_time() - started_s)
+            return self._refusal(asked.error, head, asked.id, asked.version)
+        run = batch.Run(asked, self._dispatcher, head.client)
+        if run.begin():
+            return self._answer_batch(asked, run, head, started_s)
+        return partial(self._finish_batch, asked, run, head, started_s)
+
+    async def _finish_invoke(self, waiting: Waiting, request: Request, head: Head, started_s: float) -> HttpReply:
+        return self._answer(request, await self._dispatcher.finish(waiting), head, started_s)
+
+    async def _finish_batch(self, asked: Batch, run: Run, head: Head, started_s: float) -> HttpReply:
+        await run.finish()
+        return self._answer_batch(asked, run, head, started_s)
+
+    def _answer(self, request: Request, outcome: Outcome, head: Head, started_s: float) -> HttpReply:
         took_s = trio.current_time() - started_s
         self._observe(outcome, took_s)
         rendered = envelope.render(request, outcome, now_ms=self._now_ms(), took_s=took_s)
         headers = _headers(head, request.id, request.version, request.trace_id)
         return HttpReply(_status(outcome), (*headers, *_of_outcome(outcome)), rendered)
 
-    async def batch(self, body: bytes, head: Head) -> HttpReply:
-        """Answer a batch: 200 with an outcome per call, or one error if it is no batch."""
-        started_s = trio.current_time()
-        asked = batch.parse(body, _fallback_id(head), max_calls=self._max_batch)
-        if asked.error is not None:
-            self._observe(asked.error, trio.current_time() - started_s)
-            return self._refusal(asked.error, head, asked.id, asked.version)
-        outcomes = await batch.run(asked, self._dispatcher, head.client)
+    def _answer_batch(self, asked: Batch, run: Run, head: Head, started_s: float) -> HttpReply:
+        outcomes = run.outcomes
         took_s = trio.current_time() - started_s
         for outcome in outcomes:
             self._observe(outcome, took_s)
@@ -83,7 +117,7 @@ class Endpoint:
 
     def refuse(self, error: CallError, head: Head) -> HttpReply:
         """Answer a request whose body was never looked at."""
-        return self._refusal(error, head, _fallback_id(head), envelope.DEFAULT_VERSION)
+        return self._refusal(error, head, _usable(head.request_id) or envelope.new_id(), envelope.DEFAULT_VERSION)
 
     def _refusal(self, error: CallError, head: Head, request_id: str, version: str) -> HttpReply:
         request = Request(request_id, version, None, error)
@@ -92,24 +126,25 @@ class Endpoint:
         return HttpReply(error.code.status, headers, rendered)
 
 
-def _fallback_id(head: Head) -> str:
-    return head.request_id if _PRINTABLE.fullmatch(head.request_id) else envelope.new_id()
+def _usable(text: str) -> str:
+    """Return what a client sent if it can stand in a header and be an id, else ""."""
+    return text if text and _PRINTABLE.fullmatch(text) else ""
 
 
 def _headers(head: Head, request_id: str, version: str, trace_id: str | None) -> tuple[Header, ...]:
     """Return the headers of correlation: what the client sent comes back if it can stand in a header."""
-    sent = (head.request_id, request_id)
-    headers = [
-        _JSON,
-        ("X-Request-ID", next((text for text in sent if _PRINTABLE.fullmatch(text)), None) or envelope.new_id()),
-        ("X-Netron-Version", version),
-    ]
+    shown_id = _usable(head.request_id) or _usable(request_id) or envelope.new_id()
+    plain = (_JSON, ("X-Request-ID", shown_id), ("X-Netron-Version", version))
+    if not (head.traceparent or head.trace_id or trace_id):
+        return plain
+    return (*plain, *_tracing(head, trace_id))
+
+
+def _tracing(head: Head, trace_id: str | None) -> list[Header]:
     parent = _TRACEPARENT.fullmatch(head.traceparent)
-    if parent:
-        headers.append(("traceparent", head.traceparent))
+    headers = [("traceparent", head.traceparent)] if parent else []
     traces = (parent["trace"] if parent else "", head.trace_id, trace_id or "")
-    headers += [("X-Trace-ID", trace) for trace in traces if _PRINTABLE.fullmatch(trace)][:1]
-    return tuple(headers)
+    return headers + [("X-Trace-ID", trace) for trace in traces if _usable(trace)][:1]
 
 
 def _status(outcome: Outcome) -> int:

@@ -110,11 +110,11 @@ def new_id() -> str:
 
 
 def parse(body: bytes, fallback_id: str) -> Request:
-    """Read one request; `fallback_id` is its id if it names none."""
+    """Read one request; `fallback_id` is its id if it names none, or "" for a new one."""
     try:
         strict.check(body)
     except MalformedError as fault:
-        return Request(fallback_id, DEFAULT_VERSION, None, bad_request(fault))
+        return Request(fallback_id or new_id(), DEFAULT_VERSION, None, bad_request(fault))
     return parse_checked(body, fallback_id, "$")
 
 
@@ -125,7 +125,7 @@ def parse_checked(body: bytes | msgspec.Raw, fallback_id: str, root: str) -> Req
     except MalformedError as fault:
         request_id, version = salvage(body, fallback_id)
         return Request(request_id, version, None, bad_request(fault))
-    request_id = fields.id or fallback_id
+    request_id = fields.id or fallback_id or new_id()
     call = Call(fields.service, fields.method, bytes(fields.input), timeout_s(fields), request_id, max_age_s(fields))
     return Request(request_id, fields.version or DEFAULT_VERSION, trace_id(fields), call)
 
@@ -149,13 +149,13 @@ def salvage(body: bytes | msgspec.Raw, fallback_id: str) -> tuple[str, str]:
     try:
         loose = strict.decode(_identities, body)
     except MalformedError:
-        return fallback_id, DEFAULT_VERSION
+        return fallback_id or new_id(), DEFAULT_VERSION
     named = isinstance(loose.id, str) and 0 < len(loose.id) <= MAX_ID_CHARS
     try:
         version = msgspec.convert(loose.version, Version)
     except msgspec.ValidationError:
         version = ""
-    return (loose.id if named else fallback_id), version or DEFAULT_VERSION
+    return (loose.id if named else fallback_id or new_id()), version or DEFAULT_VERSION
 
 
 def bad_request(fault: MalformedError) -> CallError:
