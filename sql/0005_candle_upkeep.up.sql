@@ -78,7 +78,7 @@ BEGIN
 END
 $$;
 
--- Whoever makes days makes the months of their candles too: those of the month before arrive late.
+-- Whoever makes days makes the months of their candles too, and of late ones.
 CREATE OR REPLACE FUNCTION ensure_price_history_partitions(first date, days integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '3s' AS $$
 DECLARE
@@ -86,7 +86,7 @@ DECLARE
     name text;
     made integer := 0;
 BEGIN
-    PERFORM ensure_candle_partitions(first - 31, first + days);
+    PERFORM ensure_candle_partitions(first - 1, first + days);
     PERFORM pg_advisory_xact_lock(hashtext('price_history partitions'));
     FOR day IN SELECT first + n FROM generate_series(0, days - 1) AS n LOOP
         name := 'price_history_' || to_char(day, 'YYYYMMDD');

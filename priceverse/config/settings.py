@@ -67,6 +67,12 @@ class Database(Section):
     pool: Pool = Field(Pool(), description="Connection pool of each process.")
     connect_timeout_s: int = Field(5, ge=1, le=60, description="Bound on connecting, seconds.")
     statement_timeout_ms: int = Field(5000, ge=100, le=600_000, description="Bound on every statement.")
+    read_hosts: tuple[str, ...] = Field((), description="Replicas that the API reads: host or host:port, any order.")
+    read_user: str | None = Field(None, description="Role of the API, that only reads; default: `user`.")
+    read_password: Secret | None = Field(None, description="Its password; default: `password`.")
+    read_password_file: Path | None = Field(None, description="File that holds `read_password`.")
+    read_statement_timeout_ms: int = Field(3000, ge=100, le=600_000, description="Bound on the API's statements.")
+    max_replica_lag_s: float = Field(10.0, gt=0, le=3600, description="A replica further behind is not read.")
     migrate_on_start: bool = Field(False, description="Migrate at start instead of refusing an old schema.")
 
 
@@ -196,7 +202,14 @@ class Supervisor(Section):
 
 class Retention(Section):
     raw_days: int = Field(7, ge=1, le=3650, description="price_history is kept so long.")
+    candle_5min_days: int = Field(30, ge=2, le=3650, description="Candles of 5 minutes, by whole months.")
+    candle_1hour_days: int = Field(365, ge=2, le=36_500, description="Candles of 1 hour, by whole months.")
     partitions_ahead_days: int = Field(3, ge=1, le=60, description="Daily partitions made ahead.")
+
+
+class Backfill(Section):
+    enabled: bool = Field(False, description="Fetch missing candles from the exchanges, hourly.")
+    days: int = Field(7, ge=1, le=365, description="Missing candles are looked for so far back.")
 
 
 class Logging(Section):
@@ -204,6 +217,26 @@ class Logging(Section):
         "info", description="Least level logged."
     )
     pretty: bool = Field(False, description="Text for people instead of JSON.")
+
+
+class Metrics(Section):
+    listen: str = Field(
+        "127.0.0.1:9464",
+        pattern=r"^(|[^\s:]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5})$",
+        description="Address where the root serves /metrics without login; port 0 takes a free one, empty: nowhere.",
+    )
+
+    @model_validator(mode="after")
+    def _possible_port(self) -> Self:
+        if self.address and self.address[1] > 65535:
+            raise ValueError(f"listen is {self.listen!r}, a port is at most 65535")
+        return self
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port of `listen`; None if it is empty."""
+        host, _, port = self.listen.rpartition(":")
+        return (host.strip("[]"), int(port)) if host else None
 
 
 class Health(Section):
@@ -239,7 +272,9 @@ class Settings(Section):
     api: Api = Api()
     supervisor: Supervisor = Supervisor()
     retention: Retention = Retention()
+    backfill: Backfill = Backfill()
     logging: Logging = Logging()
+    metrics: Metrics = Metrics()
     health: Health = Health()
     simulator: Simulator = Simulator()
 
@@ -252,6 +287,11 @@ class Settings(Section):
         if self.aggregation.window_size % 1000 or self.aggregation.interval % 1000:
             raise ValueError("aggregation.window_size and aggregation.interval must be whole seconds")
         return self
+
+    @property
+    def metrics_socket(self) -> Path:
+        """Where the root serves its metrics to its own processes."""
+        return self.supervisor.control_socket.with_name("metrics.sock")
 
     @property
     def source_pairs(self) -> tuple[str, ...]:

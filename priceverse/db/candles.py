@@ -7,6 +7,7 @@ since then, the open ones among them, are rolled up while reading. What an excha
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -39,7 +40,16 @@ _CURRENT = sql.SQL("""
     ) AS candle
 """)
 _PAGE = sql.SQL('SELECT * FROM ({rows}) AS rows ORDER BY "timestamp" {order} LIMIT %(limit)s OFFSET %(offset)s')
-_COUNT = sql.SQL("SELECT count(*) FROM ({rows}) AS rows")
+_COUNT = sql.SQL("""
+    SELECT count(*) FROM (
+        SELECT "timestamp" FROM {table}
+        WHERE pair = %(pair)s::pair_symbol AND "timestamp" >= %(since)s AND "timestamp" < %(until)s
+        UNION
+        SELECT "timestamp" FROM candle_stale
+        WHERE pair = %(pair)s::pair_symbol AND "interval" = %(interval)s
+            AND "timestamp" >= %(since)s AND "timestamp" < %(until)s
+    ) AS starts
+""")
 _PRICE_AT = """
     SELECT price, "timestamp" FROM price_history
     WHERE pair = %(pair)s::pair_symbol AND "timestamp" BETWEEN %(oldest)s AND %(at)s
@@ -103,12 +113,11 @@ async def read(
     }
 
     def work(connection: psycopg.Connection) -> Page:
-        order = sql.SQL("DESC" if newest_first else "ASC")
-        page = connection.execute(_PAGE.format(rows=_rows(interval), order=order), given).fetchall()
+        page = connection.execute(_page_query(interval, newest_first=newest_first), given).fetchall()
         candles = tuple(_candle(pair, interval, row) for row in page)
         if len(page) < limit and (page or not offset):
             return Page(candles, offset + len(page))  # the last page says it
-        counted = connection.execute(_COUNT.format(rows=_rows(interval)), given).fetchone()
+        counted = connection.execute(_count_query(interval), given).fetchone()
         return Page(candles, counted[0] if counted else 0)
 
     return await db.run(work)
@@ -126,7 +135,7 @@ async def price_at(db: Database, pair: str, at_ms: int, tolerance_ms: int) -> tu
         found = connection.execute(_PRICE_AT, given).fetchone()
         for interval in Interval:
             if found is None:
-                found = connection.execute(_close_at(interval), {**given, "interval": interval.value}).fetchone()
+                found = connection.execute(_close_query(interval), {**given, "interval": interval.value}).fetchone()
         return found and (found[0], to_ms(found[1]))
 
     return await db.run(work)
@@ -172,13 +181,21 @@ def _columns(candles: Sequence[Candle]) -> tuple[list[object], ...]:
     )
 
 
-def _rows(interval: Interval) -> sql.Composed:
+@cache
+def _page_query(interval: Interval, *, newest_first: bool) -> bytes:
     stored = _STORED.format(columns=_COLUMNS, table=sql.Identifier(interval.table))
-    return stored if interval is Interval.FIVE_MINUTES else _CURRENT.format(columns=_COLUMNS, stored=stored)
+    rows = stored if interval is Interval.FIVE_MINUTES else _CURRENT.format(columns=_COLUMNS, stored=stored)
+    return _PAGE.format(rows=rows, order=sql.SQL("DESC" if newest_first else "ASC")).as_bytes()
 
 
-def _close_at(interval: Interval) -> sql.Composed:
-    return _CLOSE_AT.format(table=sql.Identifier(interval.table))
+@cache
+def _count_query(interval: Interval) -> bytes:
+    return _COUNT.format(table=sql.Identifier(interval.table)).as_bytes()
+
+
+@cache
+def _close_query(interval: Interval) -> bytes:
+    return _CLOSE_AT.format(table=sql.Identifier(interval.table)).as_bytes()
 
 
 def _candle(pair: str, interval: Interval, row: tuple[Any, ...]) -> Candle:

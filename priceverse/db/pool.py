@@ -23,6 +23,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from priceverse.config import settings as config
 from priceverse.db.connect import parameters, place
 from priceverse.db.errors import DatabaseUnavailable, Reason, no_connection, unavailable
+from priceverse.metrics import catalogue, tally
+from priceverse.metrics.metric import Sample
 
 __all__ = ["Database", "DatabaseUnavailable", "Reason"]
 
@@ -69,10 +71,12 @@ class Database:
     async def open(self) -> None:
         """Let the pool begin to connect."""
         self._pool.open(wait=False)
+        tally.watch(self._figures)
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
         """Close all connections."""
+        tally.unwatch(self._figures)
         with trio.CancelScope(shield=True):  # bounded by the pool's own patience with its threads
             await trio.to_thread.run_sync(self._pool.close)
 
@@ -82,6 +86,22 @@ class Database:
         Raises DatabaseUnavailable; when cut off in the middle of a commit, the commit may have happened. A server that
         does not answer any more, and cancellation, cut the connection.
         """
+        began_s = trio.current_time()
+        try:
+            return await self._bounded(fn)
+        except DatabaseUnavailable as away:
+            tally.count(catalogue.DATABASE_FAILURES, 1, away.reason)
+            raise
+        finally:
+            tally.observe(catalogue.DATABASE, trio.current_time() - began_s)
+
+    async def ping(self) -> float:
+        """Return how long an empty transaction takes, seconds. Raises DatabaseUnavailable."""
+        began = trio.current_time()
+        await self.run(lambda connection: connection.execute("SELECT 1"))
+        return trio.current_time() - began
+
+    async def _bounded(self, fn: Callable[[psycopg.Connection], T]) -> T:
         loan = _Loan()
         try:
             with trio.move_on_after(self._limit_s):
@@ -90,11 +110,13 @@ class Database:
             loan.end()
         raise DatabaseUnavailable(Reason.TIMEOUT, f"no answer from PostgreSQL within {self._limit_s:.0f} s")
 
-    async def ping(self) -> float:
-        """Return how long an empty transaction takes, seconds. Raises DatabaseUnavailable."""
-        began = trio.current_time()
-        await self.run(lambda connection: connection.execute("SELECT 1"))
-        return trio.current_time() - began
+    def _figures(self) -> Iterator[Sample]:
+        """Yield how the pool is used: a `Watch`."""
+        stats = self._pool.get_stats()
+        idle = stats.get("pool_available", 0)
+        yield Sample(catalogue.DATABASE_POOL, ("idle",), idle)
+        yield Sample(catalogue.DATABASE_POOL, ("used",), stats.get("pool_size", 0) - idle)
+        yield Sample(catalogue.DATABASE_WAITING, (), self._limiter.statistics().tasks_waiting)
 
     def _run(self, fn: Callable[[psycopg.Connection], T], loan: "_Loan") -> T:
         connection = self._borrow()

@@ -1,33 +1,31 @@
-"""`price_history` and `checkpoint`: what the aggregators computed, and how far their streams are worked in.
+"""`price_history`: the price of a pair at each instant of the grid.
 
-The rule: rows and the checkpoint that they reach are one transaction. A row that is there already stays as it is, so
-whatever is not known to be committed may be sent again.
+The rule: a row that is there already stays as it is.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TypeVar
 
 import psycopg
 from psycopg.types.json import Jsonb
 
+from priceverse.db import explanations
 from priceverse.db.instants import to_datetime, to_ms
 from priceverse.db.pool import Database
+from priceverse.model.explanation import Reasons
 from priceverse.model.price import Method
 
+T = TypeVar("T")
+
 _INSERT = """
-    INSERT INTO price_history (pair, price, "timestamp", method, sources, volume)
+    INSERT INTO price_history (pair, price, "timestamp", method, sources, volume, explanation)
     SELECT * FROM unnest(
-        %s::pair_symbol[], %s::numeric[], %s::timestamptz[], %s::aggregation_method[], %s::jsonb[], %s::numeric[]
+        %s::pair_symbol[], %s::numeric[], %s::timestamptz[], %s::aggregation_method[], %s::jsonb[], %s::numeric[],
+        %s::jsonb[]
     )
     ON CONFLICT (pair, "timestamp") DO NOTHING
-"""
-_ADVANCE = """
-    INSERT INTO checkpoint AS mine (pair, stream_id, epoch, updated_at)
-    VALUES (%s::pair_symbol, %s, %s, now())
-    ON CONFLICT (pair) DO UPDATE
-        SET stream_id = excluded.stream_id, epoch = excluded.epoch, updated_at = excluded.updated_at
-        WHERE mine.epoch <= excluded.epoch
 """
 _ENSURE = "SELECT ensure_price_history_partitions(day, 1) FROM unnest(%s::date[]) AS day"
 _LATEST = """
@@ -38,12 +36,14 @@ _NEWEST = """
     SELECT pair::text, (SELECT max("timestamp") FROM price_history WHERE price_history.pair = wanted.pair)
     FROM unnest(%s::pair_symbol[]) AS wanted (pair)
 """
-_CHECKPOINTS = "SELECT pair::text, stream_id FROM checkpoint WHERE pair = ANY (%s::pair_symbol[])"
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """The price of a pair at a grid instant; `price` and `volume` have at most eight places."""
+    """The price of a pair at a grid instant; `price` and `volume` have at most eight places.
+
+    `reasons` are written and not read back: `explanations.explain` does that.
+    """
 
     pair: str
     price: Decimal
@@ -51,43 +51,33 @@ class HistoryRow:
     method: Method
     sources: tuple[str, ...]
     volume: Decimal
+    reasons: Reasons | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Everything of a pair's stream up to and including `stream_id` is stored; `epoch` fences off former owners."""
-
-    pair: str
-    stream_id: str
-    epoch: int = 0
+async def insert(db: Database, rows: Sequence[HistoryRow]) -> None:
+    """Store rows, all or nothing; rows that exist stay as they are. Raises DatabaseUnavailable."""
+    await in_partitions(db, rows, lambda connection: write(connection, rows))
 
 
-class Fenced(Exception):  # noqa: N818 - reads as the state it reports
-    """A newer owner of the pair has written: nothing was stored, and nothing may be."""
+async def in_partitions(db: Database, rows: Sequence[HistoryRow], work: Callable[[psycopg.Connection], T]) -> T:
+    """Do `work`, which writes `rows`, in one transaction; days without a partition get one.
 
-
-async def insert(db: Database, prices: Sequence[HistoryRow], checkpoints: Iterable[Checkpoint] = ()) -> None:
-    """Store rows and checkpoints, all or nothing; rows that exist stay as they are.
-
-    Days without a partition get one. Raises DatabaseUnavailable, Fenced.
+    Raises DatabaseUnavailable.
     """
-    advanced = sorted(checkpoints, key=lambda each: each.pair)  # one order of locks: no deadlock between owners
     try:
-        await db.run(lambda connection: _insert(connection, prices, advanced))
+        return await db.run(work)
     except psycopg.errors.CheckViolation as error:
         if error.diag.constraint_name is not None:
             raise  # a CHECK of ours; a missing partition has no name
-        days = sorted({to_datetime(row.timestamp_ms).date() for row in prices})
-        await db.run(lambda connection: connection.execute(_ENSURE, (days,)))
-        await db.run(lambda connection: _insert(connection, prices, advanced))
+    days = sorted({to_datetime(row.timestamp_ms).date() for row in rows})
+    await db.run(lambda connection: connection.execute(_ENSURE, (days,)))
+    return await db.run(work)
 
 
-def _insert(connection: psycopg.Connection, prices: Sequence[HistoryRow], advanced: Sequence[Checkpoint]) -> None:
-    for each in advanced:
-        if connection.execute(_ADVANCE, (each.pair, each.stream_id, each.epoch)).rowcount == 0:
-            raise Fenced(f"{each.pair}: epoch {each.epoch} is over")
-    if prices:
-        connection.execute(_INSERT, _columns(prices))
+def write(connection: psycopg.Connection, rows: Sequence[HistoryRow]) -> None:
+    """Insert rows in the transaction of the caller."""
+    if rows:
+        connection.execute(_INSERT, _columns(rows))
 
 
 def _columns(prices: Sequence[HistoryRow]) -> tuple[list[object], ...]:
@@ -98,6 +88,7 @@ def _columns(prices: Sequence[HistoryRow]) -> tuple[list[object], ...]:
         [row.method.value for row in prices],
         [Jsonb(row.sources) for row in prices],
         [row.volume for row in prices],
+        [explanations.encode(row.pair, row.reasons) if row.reasons else None for row in prices],
     )
 
 
@@ -114,9 +105,3 @@ async def newest_timestamps(db: Database, pairs: Sequence[str]) -> dict[str, int
     """Return the ms of the newest row of each pair that has one. Raises DatabaseUnavailable."""
     found = await db.run(lambda connection: connection.execute(_NEWEST, (list(pairs),)).fetchall())
     return {pair: to_ms(instant) for pair, instant in found if instant is not None}
-
-
-async def checkpoints(db: Database, pairs: Sequence[str]) -> Mapping[str, str]:
-    """Return pair → stream id of each pair that has a checkpoint. Raises DatabaseUnavailable."""
-    found = await db.run(lambda connection: connection.execute(_CHECKPOINTS, (list(pairs),)).fetchall())
-    return dict(found)

@@ -1,17 +1,20 @@
 """`python -m priceverse.housekeeper`: the housekeeper as a child of the supervisor."""
 
+import trio
+
 from priceverse.child import begin
 from priceverse.db.pool import Database
-from priceverse.housekeeper.rounds import serve
+from priceverse.housekeeper import keeping, rolling
 from supervisor.worker import Worker, run
 
 
 async def main(worker: Worker) -> None:
     """Serve from the start, whether PostgreSQL is there or not."""
     settings = begin(worker)
-    async with Database(settings.database) as db:
+    async with Database(settings.database) as db, trio.open_nursery() as nursery:
+        nursery.start_soon(keeping.serve, db, settings.retention, worker.stopping, worker.count)
+        nursery.start_soon(rolling.serve, db, worker.stopping, worker.count)
         await worker.ready()
-        await serve(db, settings.retention, worker.stopping, worker.count)
 
 
 if __name__ == "__main__":

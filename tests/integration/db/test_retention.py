@@ -33,8 +33,18 @@ def at(day: date) -> HistoryRow:
 async def test_a_round_makes_the_days_ahead_and_drops_the_old(db: Database, connect: Connect) -> None:
     before = len(days_of(connect))
     kept = await retention.keep(db, Retention(raw_days=2, partitions_ahead_days=2), TODAY)
-    assert kept == Kept(made=4, dropped=before)
+    assert (kept.made, kept.dropped) == (4, before)
     assert days_of(connect) == ["20310228", "20310301", "20310302", "20310303"]
+
+
+async def test_candles_stay_as_many_days_as_asked_and_no_more_than_a_month_longer(
+    db: Database, connect: Connect
+) -> None:
+    connect().execute("SELECT ensure_candle_partitions('2028-10-01', '2031-03-01')")
+    await retention.keep(db, Retention(candle_5min_days=30, candle_1hour_days=730), TODAY)
+    months = "SELECT min(right(inhrelid::regclass::text, 6)) FROM pg_inherits WHERE inhparent = %s::regclass"
+    oldest = [connect().execute(months, (f"price_history_{width}",)).fetchone() for width in ("5min", "1hour")]
+    assert oldest == [("203101",), ("202903",)]
 
 
 async def test_a_second_round_finds_nothing_to_do(db: Database) -> None:
