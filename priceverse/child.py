@@ -2,6 +2,7 @@
 
 from priceverse import log
 from priceverse.config.settings import Settings
+from priceverse.metrics import tally, usage
 from supervisor.worker import Worker
 
 
@@ -18,4 +19,6 @@ def begin(worker: Worker, **bound: str) -> Settings:
 
     log_level(chosen.level)
     worker.on_ask("log_level", log_level)
+    tally.watch(usage.cpu)
+    worker.provide(tally.OWN.report)
     return settings

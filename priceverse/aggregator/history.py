@@ -20,6 +20,8 @@ from priceverse.bus.entries import StreamId
 from priceverse.db import prices as table
 from priceverse.db.pool import Database
 from priceverse.log import get_logger
+from priceverse.metrics import catalogue as metric
+from priceverse.metrics import tally
 from priceverse.pricing.desk import Settled
 
 MAX_WAITING = 20_000
@@ -46,6 +48,7 @@ async def commit(db: Database, settled: Sequence[Settled]) -> None:
     ]
     reached = [table.Checkpoint(pair, str(StreamId.before(ms))) for pair, ms in reach(settled).items()]
     await table.insert(db, rows, reached)
+    tally.count(metric.ROWS, len(rows))
 
 
 def reach(settled: Sequence[Settled]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.bus.prices import PriceWriter
 from priceverse.clock import now_ms
 from priceverse.log import get_logger
+from priceverse.metrics import catalogue, tally
 from priceverse.pricing.desk import Desk, Due
 
 LONGEST_IDLE_S = 1.0
@@ -79,6 +80,7 @@ class Publisher:
         for each in due:
             if each.waiting_since_ms is not None:
                 self.latencies.add(at_ms, at_ms - each.waiting_since_ms)
+                tally.observe(catalogue.PUBLISH, (at_ms - each.waiting_since_ms) / 1000)
         return True
 
     def _note(self, *, away: bool, error: str = "") -> None:

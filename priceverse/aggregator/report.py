@@ -1,11 +1,12 @@
 """What the aggregator says of itself: to the supervisor with each beat, to the whole instance over the bus."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 import trio
 
+from priceverse.aggregator import figures
 from priceverse.aggregator.history import Outbox
 from priceverse.aggregator.live import Publisher
 from priceverse.aggregator.reading import Reading
@@ -13,6 +14,8 @@ from priceverse.bus import group, stats
 from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.bus.group import Backlog
 from priceverse.clock import now_ms
+from priceverse.metrics import catalogue
+from priceverse.metrics.metric import Sample
 from priceverse.pricing.desk import Desk, Seat
 
 REPORT_EVERY_S = 2.0
@@ -40,6 +43,16 @@ class Report:
             "history_dropped": self._outbox.dropped,
             "redis_away": self._publisher.is_redis_away,
         }
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield everything as metrics: a `Watch`."""
+        waiting = self._outbox.waiting()
+        for pair, seat in self._desk.seats.items():
+            closed = len(seat.pricer.closed)
+            yield from figures.of_pair(pair, seat, self._backlog.get(pair), now_ms())
+            yield from figures.of_history(waiting.get(pair, 0) + closed, self._outbox.last_row_ms, pair, seat)
+        yield Sample(catalogue.PUBLISHED, (), self._publisher.published)
+        yield Sample(catalogue.HISTORY_DROPPED, (), self._outbox.dropped)
 
     def streams(self) -> dict[str, Any]:
         """Return how far the reading of each owned stream is, by pair: for `ctl streams`."""

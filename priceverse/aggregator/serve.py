@@ -20,6 +20,7 @@ from priceverse.bus.client import RedisDoor
 from priceverse.bus.trades import BLOCK_S, TradeReader
 from priceverse.config.settings import Settings
 from priceverse.db.pool import Database
+from priceverse.metrics import tally
 from priceverse.pricing.convert import Rates
 from priceverse.pricing.desk import Desk
 
@@ -65,16 +66,17 @@ async def serve(settings: Settings, duties: Duties) -> None:
         report = Report(desk=desk, reading=reading, outbox=outbox, publisher=publisher)
         duties.provide(report.stats)
         duties.on_ask("streams", report.streams)
-        async with trio.open_nursery() as nursery:
-            await nursery.start(rate.follow, desk, door, db)
-            for loop in (outbox.run, publisher.run, reading.run):
-                nursery.start_soon(loop)
-            nursery.start_soon(report.run, door, settings.app.name, duties.child)
-            nursery.start_soon(_obey, duties, ownership)
-            await duties.ready()
-            await duties.stopping.wait()
-            await outbox.flushed(tuple(desk.seats), STOP_FLUSH_S)
-            nursery.cancel_scope.cancel()
+        with tally.watching(report.samples):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(rate.follow, desk, door, db)
+                for loop in (outbox.run, publisher.run, reading.run):
+                    nursery.start_soon(loop)
+                nursery.start_soon(report.run, door, settings.app.name, duties.child)
+                nursery.start_soon(_obey, duties, ownership)
+                await duties.ready()
+                await duties.stopping.wait()
+                await outbox.flushed(tuple(desk.seats), STOP_FLUSH_S)
+                nursery.cancel_scope.cancel()
 
 
 async def _obey(duties: Duties, ownership: Ownership) -> None:

@@ -18,6 +18,7 @@ from redis.client import Pipeline
 from redis.retry import Retry
 
 from priceverse.config.settings import Redis as RedisSettings
+from priceverse.metrics import catalogue, tally
 
 T = TypeVar("T")
 
@@ -106,7 +107,14 @@ class RedisDoor:
             with at_the_door():
                 return work(self._client)
 
-        return await trio.to_thread.run_sync(guarded, limiter=self._one)
+        began_s = trio.current_time()
+        try:
+            return await trio.to_thread.run_sync(guarded, limiter=self._one)
+        except RedisUnavailable:
+            tally.count(catalogue.REDIS_FAILURES)
+            raise
+        finally:
+            tally.observe(catalogue.REDIS, trio.current_time() - began_s)
 
     async def ping(self) -> float:
         """Return the seconds that one round trip takes. Raises RedisUnavailable."""

@@ -9,6 +9,7 @@ import trio
 
 from priceverse import __version__, log, topology
 from priceverse.cli.settings import EXIT_CONFIG
+from priceverse.cli.telemetry import Telemetry
 from priceverse.config.load import load
 from priceverse.config.settings import Settings
 from priceverse.db import migrate
@@ -20,6 +21,8 @@ from supervisor.spec import TreeSpec
 
 SCHEMA_WAIT_S = 30.0
 """How long a start waits for PostgreSQL before it goes on without: live prices do not need it."""
+
+EXIT_FAULT = 1
 
 Bound = Mapping[str, tuple[str, int]]
 
@@ -40,17 +43,49 @@ async def serve(
         if patience.cancelled_caught:
             log.get_logger().error("started_without_database", effect="live prices only until it answers")
             nursery.start_soon(_prepare_late, settings)
-        code = await _supervise(topology.tree(settings), reload, on_ready)
+        code = await _supervise(settings, reload, on_ready)
         nursery.cancel_scope.cancel()
     return code
 
 
-async def _supervise(tree: TreeSpec, reload: Callable[[], TreeSpec], on_ready: Callable[[Bound], None] | None) -> int:
+async def _supervise(
+    settings: Settings, reload: Callable[[], TreeSpec], on_ready: Callable[[Bound], None] | None
+) -> int:
+    """Run the tree, and beside it whatever is served of its state; return when the tree has stopped."""
+    telemetry = Telemetry(settings)
+    code = EXIT_FAULT
+
+    def on_event(event: Event) -> None:
+        telemetry.on_event(event)
+        _log(event)
+
+    async def run(*, task_status: trio.TaskStatus[runtime.Running]) -> None:
+        nonlocal code
+        code = await runtime.run(
+            topology.tree(settings),
+            on_event=on_event,
+            on_beat=telemetry.on_beat,
+            reload=reload,
+            on_ready=on_ready and (lambda bound: on_ready({**bound, **telemetry.bound})),
+            program=f"priceverse {__version__}",
+            task_status=task_status,
+        )
+        nursery.cancel_scope.cancel()
+
     try:
-        program = f"priceverse {__version__}"
-        return await runtime.run(tree, on_event=_log, reload=reload, on_ready=on_ready, program=program)
-    except SupervisorError as fault:
-        return _refuse(str(fault), fault.exit_code)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(telemetry.serve, await nursery.start(run))
+    except* SupervisorError as faults:
+        code = max(_refuse(str(fault), fault.exit_code) for fault in _supervisor_errors(faults))
+    return code
+
+
+def _supervisor_errors(faults: BaseExceptionGroup[SupervisorError]) -> list[SupervisorError]:
+    return [
+        leaf
+        for fault in faults.exceptions
+        for leaf in (_supervisor_errors(fault) if isinstance(fault, BaseExceptionGroup) else [fault])
+    ]
 
 
 def reread(config: Path | None) -> TreeSpec:

@@ -49,6 +49,7 @@ class Plan:
             "app": {"host": LOOPBACK, "port": self.port, "environment": "development"},
             "supervisor": {"control_socket": str(self.state / "control.sock")},
             "logging": {"pretty": self.verbose},
+            "metrics": {"listen": f"{LOOPBACK}:0"},
         }
         own["database"]["migrate_on_start"] = True
         return own if self.live else own | self._simulated(_free_port())
@@ -168,9 +169,15 @@ def _announce(plan: Plan, bound: "Bound", terminal: TextIO) -> None:
         f"ready    listening to {feed}\n"
         f"page     {url}/\n"
         f"health   {url}/health\n"
+        f"{_metrics(bound)}"
         f"log      {'this terminal' if plan.verbose else detached.log_file(plan.state)}\n"
         f"stop     Ctrl-C, or: priceverse up --stop --state {plan.state}\n",
     )
+
+
+def _metrics(bound: "Bound") -> str:
+    host, port = bound.get("metrics", ("", 0))
+    return f"metrics  http://{host}:{port}/metrics\n" if host else ""
 
 
 def _tell(terminal: TextIO, text: str) -> None:

@@ -4,8 +4,10 @@ An exchange that is down neither delays readiness nor makes the child unhealthy:
 """
 
 from priceverse.child import begin
+from priceverse.collector import figures
 from priceverse.collector.ledger import Ledger
 from priceverse.collector.serve import Duties, serve
+from priceverse.metrics import tally
 from priceverse.model.exchange import Exchange
 from supervisor.errors import Unavailable
 from supervisor.worker import Worker, run
@@ -17,6 +19,7 @@ async def main(worker: Worker) -> None:
     settings = begin(worker, exchange=exchange)
     ledger = Ledger(exchange)
     worker.provide(ledger.snapshot)
+    tally.watch(lambda: figures.samples(ledger.snapshot()))
     duties = Duties(worker.name, worker.stopping, worker.ready, lambda n: worker.count("trades", n))
     ended = await serve(settings, exchange, duties, ledger)
     if ended is not None:

@@ -2,8 +2,9 @@
 
 `snapshot` is what the pipe and `bus.stats` carry, and what the health page reads:
 exchange, connected, since_ms, last_trade_ms (exchange time), trades {pair: n}, published, rejects {reason: n},
-duplicates, historical, block, reconnects, dropped, queue, skew_ms (median), latency_ms {upper bound: n} (live ones),
-gaps (holes found), gaps_open, backfilled, lost [{pair, from_ms, to_ms, reason}] (the last few), lost_total,
+duplicates, historical, block, reconnects, dropped, queue, skew_ms (median), latency_ms {upper bound: n} and
+latency_sum_ms (live ones), gaps (holes found), gaps_open, backfilled, lost [{pair, from_ms, to_ms, reason}] (the last
+few), lost_total,
 refused {symbol: words}, unanswered [symbol], redis (ok | away), error and error_code (of the last failure),
 next_attempt_ms.
 """
@@ -37,6 +38,7 @@ class Ledger:
         self._rejects: Counter[str] = Counter()
         self._quiet: Counter[Verdict] = Counter()
         self._latency: Counter[int] = Counter()
+        self._latency_sum_ms = 0
         self._skews: deque[int] = deque(maxlen=SKEWS)
         self._last_trade_ms: int | None = None
         self._error = ""
@@ -109,11 +111,9 @@ class Ledger:
     def written(self, trades: list[Received], now_ms: int) -> None:
         """Note trades that are in the stream since `now_ms`."""
         self.published += len(trades)
-        self._latency.update(
-            bisect_left(LATENCY_BOUNDS_MS, now_ms - received.trade.timestamp_ms)
-            for received in trades
-            if not received.trade.historical
-        )
+        taken_ms = [now_ms - each.trade.timestamp_ms for each in trades if not each.trade.historical]
+        self._latency.update(bisect_left(LATENCY_BOUNDS_MS, each_ms) for each_ms in taken_ms)
+        self._latency_sum_ms += sum(taken_ms)
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything, as JSON values."""
@@ -139,6 +139,7 @@ class Ledger:
             "queue": self.queue,
             "skew_ms": median(self._skews) if self._skews else None,
             "latency_ms": {bound: self._latency[at] for at, bound in enumerate(bounds)},
+            "latency_sum_ms": self._latency_sum_ms,
             "refused": dict(self.refused),
             "unanswered": sorted(self.unanswered),
             "redis": "away" if self.is_redis_away else "ok",
