@@ -26,7 +26,7 @@ bench: setup ## run the benches: figures and ratios against a peer on the same w
 
 setup: $(READY) ## create .venv from the hash-locked requirements
 
-$(READY): requirements.txt pyproject.toml
+$(READY): requirements.txt pyproject.toml priceverse/web/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "Python 3.11 or newer is needed: install it or say make PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) >/dev/null \
@@ -34,6 +34,7 @@ $(READY): requirements.txt pyproject.toml
 	@echo "installing the locked requirements into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m priceverse.web.fetch --dev
 	@touch $(READY)
 
 lock: ## resolve requirements.txt anew from pyproject.toml (needs uv)

@@ -1,33 +1,54 @@
-// The page: prices from the stream, states from the health report, and the truth about both.
+// The page: prices from the stream, states from the health report, candles and explanations by call, and the truth about all.
 
-import { Card } from "./card.js";
+import { invoke, invokeEach, read, Refused } from "./api.js";
+import { bars } from "./candles.js";
+import { Choices } from "./choices.js";
+import { Detail } from "./detail.js";
 import { Chips, watchHealth } from "./health.js";
+import { Market } from "./market.js";
+import { pairName } from "./format.js";
 import { Stream } from "./stream.js";
+import { followScheme, palette } from "./theme.js";
+import { partsOf, Tile } from "./tile.js";
+import { Venues } from "./venues.js";
 
 const TICK_MS = 500;
 const RETRY_MS = 2000;
+const DAY_MS = 60_000;
+const SPARK_HOURS = 24;
 const STATES = { up: "Live", connecting: "Connecting…", down: "Connection lost" };
 const OVERALL = { healthy: "up", degraded: "connecting", unhealthy: "down" };
+const LOST = "No connection to the server. These are the last prices it sent; trying again…";
 
 const byId = (id) => document.getElementById(id);
-const cards = new Map();
+const tiles = new Map();
 const exchanges = new Chips(byId("exchanges"), byId("chip"), "exchange.");
 const system = new Chips(byId("system"), byId("chip"), "");
+const detail = new Detail(byId("detail"), byId("detail-title"));
+const venues = new Venues(byId("venues"), byId("venues-note"), byId("venue"));
+const market = new Market(
+  {
+    chart: byId("chart"),
+    legend: byId("legend"),
+    note: byId("chart-note"),
+    details: byId("candle-list"),
+    rows: byId("candle-rows"),
+  },
+  palette,
+);
 let clockOffsetMs = 0;
 let maxAgeMs = Infinity;
+let chosen = "";
 
-async function ask(path, call) {
-  const headers = { "Content-Type": "application/json" };
-  const reply = await fetch(path, call ? { method: "POST", headers, body: JSON.stringify(call) } : {});
-  if (!reply.ok) throw new Error(`${path}: ${reply.status}`);
-  return reply.json();
-}
+const serverNow = () => Date.now() + clockOffsetMs;
+
+followScheme(byId("theme"), partsOf(byId("theme")).scheme, () => market.paint());
+const choices = new Choices(byId("intervals"), byId("periods"), byId("choice"), lookAtCandles);
 
 async function begin() {
   for (;;) {
     try {
-      const called = { service: "PricesService", method: "supportedPairs" };
-      return await Promise.all([ask("/discover"), ask("/netron/invoke", called)]);
+      return await Promise.all([read("/discover"), invoke("PricesService", "supportedPairs")]);
     } catch {
       showConnection("down");
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -37,13 +58,13 @@ async function begin() {
 
 function showConnection(state) {
   const pill = byId("connection");
-  if (pill.dataset.state === state) return; // announced only when it changes
+  const before = pill.dataset.state;
+  if (before === state) return;
   pill.dataset.state = state;
   pill.textContent = STATES[state];
-  const lost = state === "down";
-  document.body.classList.toggle("lost", lost);
-  byId("notice").hidden = !lost;
-  byId("notice").textContent = lost ? "No connection to the server. These are the last prices it sent; trying again…" : "";
+  document.body.classList.toggle("lost", state === "down");
+  if (state === "up" && before === "down") market.renew();
+  tick();
 }
 
 function showHealth(report, offsetMs) {
@@ -52,6 +73,7 @@ function showHealth(report, offsetMs) {
   system.show(report.checks);
   byId("overall").textContent = report.status;
   byId("overall").dataset.state = OVERALL[report.status];
+  stream.check();
 }
 
 function forgetHealth() {
@@ -61,26 +83,78 @@ function forgetHealth() {
   byId("overall").dataset.state = "connecting";
 }
 
+function choose(pair) {
+  chosen = pair;
+  for (const [each, tile] of tiles) tile.choose(each === pair);
+  history.replaceState(null, "", `#${pair}`);
+  detail.show(pair, tiles.get(pair));
+  lookAtCandles();
+  venues.follow(pair, serverNow);
+  tick();
+}
+
+function lookAtCandles() {
+  if (chosen) market.look(chosen, choices.interval, choices.period);
+}
+
+function showPrice(price) {
+  const tile = tiles.get(price.pair);
+  if (!tile) return;
+  tile.show(price);
+  market.move(price);
+  if (price.pair === chosen) detail.show(chosen, tile);
+  tick();
+}
+
 function tick() {
-  for (const card of cards.values()) card.tick(Date.now() + clockOffsetMs, maxAgeMs);
+  for (const tile of tiles.values()) tile.tick(serverNow(), maxAgeMs);
+  if (chosen) detail.tick(tiles.get(chosen));
+  say(notice());
+}
+
+function notice() {
+  if (byId("connection").dataset.state === "down") return LOST;
+  const stale = [...tiles].filter(([, tile]) => tile.state === "stale").map(([pair]) => pairName(pair));
+  return stale.length ? `Stale, not a current price: ${stale.join(", ")}` : "";
+}
+
+function say(text) {
+  if (byId("notice").textContent !== text) byId("notice").textContent = text; // announced only when it changes
+}
+
+/** Learn what the last day was like, again and again. */
+async function followTheDay() {
+  const pairs = [...tiles.keys()];
+  const wanted = pairs.map((pair) => ({ pair, interval: "1hour", limit: SPARK_HOURS }));
+  let past = await asked(() => invokeEach("ChartsService", "getOHLCV", wanted), pairs);
+  for (;;) {
+    const inputs = pairs.map((pair) => ({ pair, period: "24hours" }));
+    const changes = await asked(() => invokeEach("PricesService", "getPriceChange", inputs), pairs);
+    pairs.forEach((pair, i) => {
+      const closes = past[i] instanceof Refused ? null : bars(past[i]).map((bar) => bar.close);
+      tiles.get(pair).remember(changes[i] instanceof Refused ? null : changes[i].startPrice, closes);
+    });
+    past = past.map(() => new Refused({ message: "known" }));
+    await new Promise((resolve) => setTimeout(resolve, DAY_MS));
+  }
+}
+
+async function asked(question, pairs) {
+  try {
+    return await question();
+  } catch (error) {
+    return pairs.map(() => new Refused(error));
+  }
 }
 
 const [discovered, supported] = await begin();
 maxAgeMs = discovered.limits.maxPriceAgeMs;
 byId("version").textContent = `Priceverse ${discovered.version}`;
-for (const pair of supported.data) cards.set(pair, new Card(byId("prices"), byId("card"), pair));
+for (const pair of supported) tiles.set(pair, new Tile(byId("prices"), byId("tile"), pair, choose));
 byId("prices").ariaBusy = "false";
-
 const stream = new Stream("/stream/prices", showPrice, showConnection);
+const wanted = location.hash.slice(1);
+choose(tiles.has(wanted) ? wanted : supported[0]);
 setInterval(tick, TICK_MS);
-if (discovered.health) watchHealth(discovered.health, healthy, forgetHealth);
-
-function showPrice(price) {
-  cards.get(price.pair)?.show(price);
-  tick();
-}
-
-function healthy(report, offsetMs) {
-  showHealth(report, offsetMs);
-  stream.check();
-}
+followTheDay();
+if (discovered.health) watchHealth(discovered.health, showHealth, forgetHealth);

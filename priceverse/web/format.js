@@ -1,11 +1,11 @@
 // Numbers and times as people read them. Prices are formatted from their exact decimal text, never from a double.
 
-const grouped = new Intl.NumberFormat();
-const separator = new Intl.NumberFormat().formatToParts(1.5).find((part) => part.type === "decimal").value;
-const percent = new Intl.NumberFormat(undefined, {
+const grouped = new Intl.NumberFormat("en");
+const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 5 });
+const percent = new Intl.NumberFormat("en", {
   style: "percent",
-  minimumFractionDigits: 3,
-  maximumFractionDigits: 3,
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 2,
   signDisplay: "exceptZero",
 });
 const SIGNS = { usd: "$", rub: "₽" };
@@ -31,7 +31,13 @@ export function priceParts(exact) {
   const [whole, fraction = ""] = exact.split(".");
   const shown = BigInt(whole) === 0n ? 4 : 2;
   const decimals = fraction.slice(0, shown);
-  return [grouped.format(BigInt(whole)) + (decimals ? separator + decimals : ""), fraction.slice(shown)];
+  return [grouped.format(BigInt(whole)) + (decimals ? `.${decimals}` : ""), fraction.slice(shown)];
+}
+
+/** A price in a table: cut where more digits say nothing. */
+export function shortPrice(value) {
+  const digits = value >= 1000 ? 2 : value >= 1 ? 4 : 6;
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 /** How long ago, in the largest unit that says enough. */
@@ -40,7 +46,8 @@ export function ago(ms) {
   if (seconds < 10) return `${seconds.toFixed(1)} s ago`;
   if (seconds < 120) return `${Math.round(seconds)} s ago`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
-  return `${Math.round(seconds / 3600)} h ago`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h ago`;
+  return `${Math.round(seconds / 86_400)} days ago`;
 }
 
 /** The relative change between two numbers, signed. */
@@ -48,7 +55,28 @@ export function change(from, to) {
   return from ? percent.format(to / from - 1) : "–";
 }
 
+/** A share, 0 to 1. */
+export function share(value) {
+  return `${(value * 100).toFixed(1)} %`;
+}
+
 /** Basis points of dispersion. */
 export function spread(bps) {
-  return bps === undefined ? "unknown" : `${bps.toFixed(1)} bp`;
+  return bps === undefined ? "unknown" : `±${bps.toFixed(1)} bp`;
+}
+
+/** How far a price is from another, in basis points. */
+export function basisPoints(value, from) {
+  const bps = (value / from - 1) * 10_000;
+  return `${bps > 0 ? "+" : ""}${bps.toFixed(1)} bp`;
+}
+
+/** A traded amount. */
+export function amount(value) {
+  return plain.format(value);
+}
+
+/** How many sources. */
+export function counted(sources) {
+  return sources.length === 1 ? "1 source" : `${sources.length} sources`;
 }

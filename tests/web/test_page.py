@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from priceverse import web
-from priceverse.api.page import TYPES, assets
+from priceverse.api import page as api_page
+from priceverse.api.page import FETCHED, TYPES, UNSERVED, assets
 
 FOLDER = Path(web.__file__).parent
-FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in TYPES)
+FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in TYPES and path.name not in UNSERVED)
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 VOID = {"meta", "link", "img", "path", "br", "input"}
 
@@ -61,8 +62,8 @@ def test_every_id_that_a_script_asks_for_is_there(page):
 
 def test_every_part_that_a_script_fills_is_there(page):
     scripts = "".join(script.read_text() for script in SCRIPTS)
-    asked = set(re.findall(r"this\.parts\.(\w+)", scripts)) | set(re.findall(r'part\("(\w+)"\)', scripts))
-    assert asked == set(values(page, "data-part"))
+    asked = set(re.findall(r"\bparts\.(\w+)", scripts)) | set(re.findall(r'part\("(\w+)"\)', scripts))
+    assert asked - {"row"} == set(values(page, "data-part")) - {"scheme"}  # a row is the venue's own element
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -70,7 +71,7 @@ def test_nothing_comes_from_another_host(path):
     addresses = set(
         re.findall(r"(?:https?:)?//[\w.-]+", re.sub(r"^\s*//.*$|;\s*//.*$", "", path.read_text(), flags=re.MULTILINE))
     )
-    assert addresses <= {"http://www.w3.org"}  # a namespace, never fetched
+    assert addresses <= {"http://www.w3.org", "https://www.tradingview.com"}  # a namespace and a link, never fetched
 
 
 def test_nothing_is_inline(page):
@@ -81,15 +82,30 @@ def test_nothing_is_inline(page):
 
 
 def test_what_the_page_and_its_scripts_load_is_served(page):
-    linked = {value for name in ("src", "href") for value in values(page, name)}
-    imported = {f"/{name}" for script in SCRIPTS for name in re.findall(r'from "\./([^"]+)"', script.read_text())}
+    linked = {value for name in ("src", "href") for value in values(page, name) if value.startswith("/")}
+    loads = r'(?:from |import\()"\./([^"]+)"'
+    imported = {f"/{name}" for script in SCRIPTS for name in re.findall(loads, script.read_text())}
     assert linked | imported == (set(assets()) - {"/"}) | {"/discover", "/health"}
+
+
+def test_without_the_chart_library_an_empty_module_stands_in(monkeypatch):
+    monkeypatch.setattr(api_page, "LIBRARY", "node_modules/nobody-has-this")
+    found = assets()
+    assert {path: found[path].body for path in FETCHED} == {path: instead for path, (_, instead) in FETCHED.items()}
+
+
+def test_the_makers_of_the_chart_library_are_named(page):
+    """Its licence asks for the notice and the link on the page."""
+    text = (FOLDER / "index.html").read_text(encoding="utf-8")
+    assert "https://www.tradingview.com/" in values(page, "href")
+    assert "TradingView Lightweight Charts™" in text
+    assert "TradingView, Inc." in text
 
 
 def test_it_can_be_heard(page):
     assert ("html", {"lang": "en"}) in page.elements
     assert all("alt" in attributes for tag, attributes in page.elements if tag == "img")
-    assert [tag for tag, attributes in page.elements if attributes.get("role") == "status"] == ["p"]  # one voice
+    assert [attributes["id"] for _, attributes in page.elements if attributes.get("role") == "status"] == ["notice"]
     assert all(attributes.get("aria-hidden") == "true" for tag, attributes in page.elements if tag == "svg")
 
 
@@ -99,25 +115,22 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
+SURFACES = ("ground", "card", "raised", "chosen")
+PAIRS = [
+    *((text, ground) for text in ("text", "dim", "accent") for ground in SURFACES),
+    *((text, ground) for text in ("up", "down") for ground in ("card", "raised", "chosen")),
+    ("up", "good-ground"),
+    ("down", "bad-ground"),
+    ("warn", "warn-ground"),
+    ("warn", "card"),
+]
+
+
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
-@pytest.mark.parametrize(
-    ("text", "ground"),
-    [
-        ("text", "ground"),
-        ("text", "card"),
-        ("dim", "ground"),
-        ("dim", "card"),
-        ("accent", "ground"),
-        ("up", "card"),
-        ("down", "card"),
-        ("up", "good-ground"),
-        ("down", "bad-ground"),
-        ("warn", "warn-ground"),
-    ],
-)
+@pytest.mark.parametrize(("text", "ground"), PAIRS)
 def test_text_stands_out_from_its_ground(scheme, text, ground):
     """WCAG AA: 4.5 to 1."""
-    palettes = re.findall(r":root \{(.*?)\}", (FOLDER / "style.css").read_text(), re.DOTALL)
-    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", palettes[scheme]))
+    both = r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);"
+    colours = {name: pair[scheme] for name, *pair in re.findall(both, (FOLDER / "style.css").read_text())}
     dark, light = sorted((luminance(colours[text]), luminance(colours[ground])))
     assert (light + 0.05) / (dark + 0.05) >= 4.5
