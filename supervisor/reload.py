@@ -1,11 +1,13 @@
 """What changes when a new tree description replaces the running one: a pure plan, and its execution.
 
-The rules: what can change live does; a child whose program, environment or settings changed is replaced, a pool member
-with a spare beside it; sockets and control path are the root's own, so a change of those is named and refused.
+The rules: what can change live does, settings where every process concerned says that it takes them; a child whose
+program or environment changed, or that does not take its settings, is replaced, a pool member with a spare beside it;
+sockets and control path are the root's own, so a change of those is named and refused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import trio
 
@@ -31,13 +33,27 @@ _LIVE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Names by what happens to them. `live` and `replaced` say which fields changed, `refused` why not."""
+    """Names by what happens to them. `live` and `replaced` say which fields changed, `refused` why not.
+
+    Of settings the keys that changed are named, as `settings.a.b`; never their values, which may be secret.
+    """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     live: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     replaced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+
+    @property
+    def resettled(self) -> tuple[str, ...]:
+        """Return those replaced for their settings only: they may be able to take them live."""
+        return tuple(name for name, changed in self.replaced.items() if _heads(changed) & _PROCESS == {"settings"})
+
+    def with_live(self, taken: Collection[str]) -> "Plan":
+        """Return the plan with those of `taken` changed live instead of replaced."""
+        live = {name: changed for name, changed in self.replaced.items() if name in taken}
+        kept = {name: changed for name, changed in self.replaced.items() if name not in taken}
+        return replace(self, live={**self.live, **live}, replaced=kept)
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -52,17 +68,14 @@ class Plan:
 def plan(old: TreeSpec, new: TreeSpec) -> Plan:
     """Compare two descriptions."""
     before, after = _parts(old), _parts(new)
-    changes = {
-        name: changed
-        for name in before.keys() & after.keys()
-        if (changed := _changed(before[name], after[name], skip=("template",)))
-    }
-    replaced = {name: changed for name, changed in changes.items() if _PROCESS & set(changed)}
+    kept = {name for name in before.keys() & after.keys() if type(before[name]) is type(after[name])}
+    changes = {name: changed for name in sorted(kept) if (changed := _changed(before[name], after[name]))}
+    replaced = {name: changed for name, changed in changes.items() if _PROCESS & _heads(changed)}
     live = {name: changed for name, changed in changes.items() if name not in replaced}
     policies = tuple(name for name in ("backoff", "intensity") if getattr(old, name) != getattr(new, name))
     return Plan(
-        added=tuple(sorted(after.keys() - before.keys())),
-        removed=tuple(sorted(before.keys() - after.keys())),
+        added=tuple(sorted(after.keys() - kept)),
+        removed=tuple(sorted(before.keys() - kept)),
         live=live | ({"tree": policies} if policies else {}),
         replaced=replaced,
         refused=tuple(
@@ -75,16 +88,30 @@ def _parts(tree: TreeSpec) -> dict[str, ChildSpec | PoolSpec]:
     return {child.name: child for child in tree.children} | {pool.name: pool for pool in tree.pools}
 
 
-def _changed(old: object, new: object, *, skip: tuple[str, ...]) -> tuple[str, ...]:
+def _changed(old: object, new: object) -> tuple[str, ...]:
     """Return the names of the fields that differ; a pool's template counts by its own fields."""
     if isinstance(old, PoolSpec) and isinstance(new, PoolSpec):
-        return (*_differing(old, new, skip), *_differing(old.template, new.template, ("name", "pool")))
-    return _differing(old, new, skip) if type(old) is type(new) else ("argv",)
+        return (*_differing(old, new, ("template",)), *_differing(old.template, new.template, ("name", "pool")))
+    return _differing(old, new)
 
 
-def _differing(old: object, new: object, skip: tuple[str, ...]) -> tuple[str, ...]:
+def _differing(old: object, new: object, skip: tuple[str, ...] = ()) -> tuple[str, ...]:
     names = (each.name for each in fields(old) if each.name not in skip)  # type: ignore[arg-type]
-    return tuple(name for name in names if getattr(old, name) != getattr(new, name))
+    pairs = ((name, getattr(old, name), getattr(new, name)) for name in names)
+    return tuple(path for name, before, after in pairs for path in _paths(name, before, after))
+
+
+def _paths(name: str, old: Any, new: Any) -> Iterator[str]:  # noqa: ANN401 -- any JSON
+    """Yield where two values differ: objects by their keys, everything else as a whole."""
+    if name.partition(".")[0] == "settings" and isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _paths(f"{name}.{key}", old.get(key), new.get(key))
+    elif old != new:
+        yield name
+
+
+def _heads(changed: Sequence[str]) -> set[str]:
+    return {name.partition(".")[0] for name in changed}
 
 
 class Reloader:
@@ -102,6 +129,8 @@ class Reloader:
             try:
                 new = self._new()
                 made, effective = plan(self._tree.spec, new), self._effective(new)
+                parts = _parts(new)
+                made = made.with_live([name for name in made.resettled if await self._takes(parts[name], dry_run=True)])
                 if not dry_run:
                     await self._carry_out(made, effective)
             except ControlError as fault:
@@ -138,8 +167,11 @@ class Reloader:
         for name in made.added:
             self._add(parts[name])
         self._tree.report(Name.TREE_RELOADED, plan=made.as_json())
-        for name, changed in made.replaced.items():
-            await self._replace(parts[name], changed)
+        refusing = [
+            name for name in made.live if name in parts and not await self._settled(parts[name], made.live[name])
+        ]
+        for name in (*made.replaced, *refusing):
+            await self._replace(parts[name])
 
     def _remove(self, name: str) -> None:
         if name in self._fleet.pools:
@@ -160,22 +192,39 @@ class Reloader:
         else:
             self._tree.slots[part.name].spec = part
 
-    async def _replace(self, part: ChildSpec | PoolSpec, changed: tuple[str, ...]) -> None:
-        slots = self._fleet.members(self._fleet.pools[part.name]) if isinstance(part, PoolSpec) else [
-            self._tree.slots[part.name]
-        ]  # fmt: skip
-        if set(changed) & _PROCESS == {"settings"} and all([await self._took(slot) for slot in slots]):
-            return
+    async def _replace(self, part: ChildSpec | PoolSpec) -> None:
         if isinstance(part, PoolSpec):
             await self._fleet.roll(part.name, reason="reload")
-        else:
+        elif self._tree.slots[part.name].life.wanted:  # what somebody stopped stays stopped
             self._tree.apply(part.name, Kind.RENEW, reason="reload")
 
-    async def _took(self, slot: Slot) -> bool:
-        """Offer new settings to a running child that has a `reload` method; True if it took them."""
+    async def _settled(self, part: ChildSpec | PoolSpec, changed: tuple[str, ...]) -> bool:
+        return "settings" not in _heads(changed) or await self._takes(part, dry_run=False)
+
+    async def _takes(self, part: ChildSpec | PoolSpec, *, dry_run: bool) -> bool:
+        """Offer new settings to the processes of a child or pool; True if there are any and all of them take them."""
+        template = part.template if isinstance(part, PoolSpec) else part
+        running = [slot for slot in self._slots(part) if slot.life.has_process]
+        took: list[bool] = []
+
+        async def offer(slot: Slot) -> None:
+            took.append(await self._took(slot, template.settings, dry_run=dry_run))
+
+        async with trio.open_nursery() as nursery:
+            for slot in running:
+                nursery.start_soon(offer, slot)
+        return bool(took) and all(took)
+
+    async def _took(self, slot: Slot, settings: Any, *, dry_run: bool) -> bool:  # noqa: ANN401 -- any JSON
         if slot.life.state is not State.READY or "reload" not in slot.methods:
             return False
+        params = {"settings": settings, "dry_run": dry_run}
         try:
-            return await self._tree.ask(slot, "reload", {"settings": slot.spec.settings}, timeout_s=_LIVE_S) is True
+            return await self._tree.ask(slot, "reload", params, timeout_s=_LIVE_S) is True
         except ControlError:
             return False
+
+    def _slots(self, part: ChildSpec | PoolSpec) -> list[Slot]:
+        if isinstance(part, PoolSpec):
+            return self._fleet.members(self._fleet.pools[part.name]) if part.name in self._fleet.pools else []
+        return [self._tree.slots[part.name]] if part.name in self._tree.slots else []

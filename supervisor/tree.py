@@ -100,8 +100,8 @@ class Tree:
     # --- children
 
     def add(self, spec: ChildSpec, *, reason: str = "") -> Slot:
-        slot = Slot(spec, next(self._indices))
-        self.slots[spec.name] = slot
+        slot = self.slots.setdefault(spec.name, Slot(spec, next(self._indices)))
+        slot.spec, slot.is_retiring = spec, False  # one that is still on its way out comes back
         self.apply(spec.name, Kind.WANT, reason=reason)
         return slot
 

@@ -73,8 +73,9 @@ async def answer(worker: Worker, listener) -> None:
 
 
 async def adaptable(worker: Worker) -> None:
-    def take(settings: object) -> bool:
-        worker.settings = settings
+    def take(settings: object, dry_run: bool) -> bool:
+        if not dry_run:
+            worker.settings = settings
         return True
 
     worker.on_ask("reload", take)

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from supervisor.errors import ControlError
+from supervisor.machine import Kind
 from supervisor.spec import ListenerSpec, PoolSpec, TreeSpec
 from tests.integration.supervisor.grove import QUICK, child
 
@@ -43,6 +44,55 @@ async def test_settings_are_taken_live_by_a_child_that_can(grove, configured):
     assert (await grove.ask("able", "settings"))["n"] == 2
     assert grove.pid("unable") != before["unable"]
     assert (await grove.ask("unable", "settings"))["n"] == 2
+
+
+async def test_a_dry_run_tells_who_would_take_its_settings_live(grove, configured):
+    pool = PoolSpec(name="p", template=child("t", "adaptable"), size=2)
+    configuration = await configured(children=(child("able", "adaptable"), child("unable")), pools=(pool,))
+    changed = {"settings": {"n": 2}}
+    configuration.change(
+        children=(child("able", "adaptable", **changed), child("unable", **changed)),
+        pools=(replace(pool, template=child("t", "adaptable", **changed)),),
+    )
+    for dry_run in (True, False):
+        plan = await grove.running.reloader.reload(dry_run)
+        assert plan["live"] == {"able": ["settings.n"], "p": ["settings.n"]}
+        assert plan["replaced"] == {"unable": ["settings.n"]}
+        settings = [(await grove.ask(name, "settings")).get("n") for name in ("able", "p.0", "p.1")]
+        assert settings == [None if dry_run else 2] * 3
+
+
+async def test_what_somebody_stopped_stays_stopped_whatever_changes(grove, configured):
+    configuration = await configured(children=(child("a"), child("b")))
+    grove.running.tree.apply("a", Kind.UNWANT)
+    await grove.until(lambda: grove.state("a") == "stopped")
+    configuration.change(children=(child("a", settings={"n": 2}), child("b", settings={"n": 2})))
+    await grove.running.reloader.reload(False)
+    await grove.see("worker_ready", "b", times=2)
+    assert grove.state("a") == "stopped"
+    grove.running.tree.apply("a", Kind.WANT)
+    await grove.see("worker_ready", "a", times=2)
+    assert (await grove.ask("a", "settings"))["n"] == 2
+
+
+async def test_a_child_becomes_a_pool(grove, configured):
+    configuration = await configured(children=(child("x"),))
+    configuration.change(children=(), pools=(PoolSpec(name="x", template=child("x"), size=1),))
+    await grove.running.reloader.reload(False)
+    await grove.until(lambda: sorted(grove.running.tree.slots) == ["x.0"])
+    await grove.see("worker_ready", "x.0")
+
+
+async def test_what_is_on_its_way_out_comes_back_with_its_new_description(grove, configured):
+    configuration = await configured(children=(child("a", "stubborn", stop_timeout_s=0.5), child("b")))
+    configuration.change(children=(child("b"),))
+    await grove.running.reloader.reload(False)
+    assert grove.state("a") == "draining"
+    configuration.change(children=(child("a", settings={"n": 2}), child("b")))
+    await grove.running.reloader.reload(False)
+    await grove.see("worker_ready", "a", times=2)
+    assert (await grove.ask("a", "settings"))["n"] == 2
+    assert not grove.seen("child_removed")
 
 
 async def test_a_pool_changes_its_keys_and_size_live(grove, configured):

@@ -85,5 +85,21 @@ def test_a_plan_says_what_happens_to_whom():
     }
 
 
-def test_what_was_a_child_and_is_a_pool_now_is_replaced():
-    assert plan(TreeSpec(children=(child("x"),)), TreeSpec(pools=(pool("x"),))).replaced == {"x": ("argv",)}
+def test_what_was_a_child_and_is_a_pool_now_goes_and_comes():
+    made = plan(TreeSpec(children=(child("x"),)), TreeSpec(pools=(pool("x"),)))
+    assert (made.removed, made.added, made.replaced) == (("x",), ("x",), {})
+
+
+def test_of_settings_the_keys_are_named_and_no_value():
+    before = {"log": {"level": "info"}, "db": {"password": "old", "port": 1}, "gone": 1}
+    after = {"log": {"level": "info"}, "db": {"password": "new", "port": 1}, "list": [1]}
+    made = plan(
+        TreeSpec(children=(child("a", settings=before),), pools=(pool("p", template=child("t", settings=before)),)),
+        TreeSpec(children=(child("a", settings=after),), pools=(pool("p", template=child("t", settings=after)),)),
+    )
+    named = ("settings.db.password", "settings.gone", "settings.list")
+    assert made.replaced == {"a": named, "p": named}
+    assert made.resettled == ("a", "p")
+    assert made.with_live(["p"]).as_json() == {
+        "added": [], "removed": [], "live": {"p": list(named)}, "replaced": {"a": list(named)}, "refused": [],
+    }  # fmt: skip
