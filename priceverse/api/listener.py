@@ -20,6 +20,7 @@ from priceverse.api.access import AccessLog
 from priceverse.api.connection import GONE, Connection, Deadlines
 from priceverse.api.guard import MAX_HEAD_BYTES
 from priceverse.log import get_logger
+from priceverse.metrics import catalogue, tally
 
 log = get_logger()
 
@@ -81,7 +82,7 @@ class Server:
         if self.connections >= self._limits.connections:
             await self._refuse(stream)
             return
-        self.connections += 1
+        self._count(1)
         try:
             _tune(stream, self._limits.deadlines.send_s)
             await Connection(self._app, self._config, self._context, self._limits.deadlines, stream).run()
@@ -90,7 +91,11 @@ class Server:
         except* Exception:
             log.exception("connection_failed")
         finally:
-            self.connections -= 1
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self.connections += change
+        tally.gauge(catalogue.CONNECTIONS, self.connections)
 
     async def _refuse(self, stream: trio.SocketStream) -> None:
         """Tell a client too many so, if it listens; as many at once as are served."""

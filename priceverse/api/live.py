@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import trio
 
+from priceverse.metrics import catalogue, tally
 from priceverse.model.price import Price
 from priceverse.rpc.envelope import encode
 from priceverse.services.prices import event_of, reply_of
@@ -61,11 +62,13 @@ class LivePrices:
         if self._closed:
             follower.close()
         self._followers.add(follower)
+        tally.gauge(catalogue.STREAMS, len(self._followers))
         return follower
 
     def unfollow(self, follower: "Follower") -> None:
         """Forget a follower."""
         self._followers.discard(follower)
+        tally.gauge(catalogue.STREAMS, len(self._followers))
 
     def close(self) -> None:
         """End every stream, the present and the future ones."""

@@ -1,12 +1,15 @@
-"""How busy this handler is, for the supervisor that sizes the pool. Pure: times come from outside."""
+"""How busy this handler is: for the supervisor that sizes the pool, and for the metrics. Times come from outside."""
 
 from collections import deque
 from collections.abc import Mapping
 
+from priceverse.metrics import catalogue, tally
 from priceverse.rpc.envelope import Done, Outcome
 from priceverse.rpc.errors import Code
 
 SAMPLES = 1000
+OTHER = "other"
+"""Stands for what is no method of ours: a client's own words must not become labels."""
 
 
 class Meter:
@@ -17,10 +20,18 @@ class Meter:
         self.errors = 0
         self._latencies_s: deque[float] = deque(maxlen=SAMPLES)
 
-    def observe(self, outcome: Outcome, took_s: float) -> None:
+    def observe(self, method: str, outcome: Outcome, took_s: float) -> None:
         """Note a call. Only this process's own fault is an error: another handler would refuse the rest as well."""
         self.requests += 1
-        self.errors += not isinstance(outcome, Done) and outcome.code is Code.INTERNAL
+        code = "ok" if isinstance(outcome, Done) else outcome.code
+        if code is Code.NOT_FOUND or not method:
+            method = OTHER
+        elif code is Code.TOO_MANY_REQUESTS:
+            tally.count(catalogue.LIMITED, 1, method)
+        elif code is Code.INTERNAL:
+            self.errors += 1
+        tally.count(catalogue.REQUESTS, 1, method, code)
+        tally.observe(catalogue.REQUEST, took_s, method)
         self._latencies_s.append(took_s)
 
     def stats(self) -> Mapping[str, float]:

@@ -14,11 +14,12 @@ from math import ceil
 import trio
 
 from priceverse.log import get_logger
+from priceverse.metrics import catalogue, tally
 from priceverse.rpc import strict
 from priceverse.rpc.envelope import Call, Done, Outcome, arguments
 from priceverse.rpc.errors import OF_PARAMETER, CallError, Code
 from priceverse.rpc.limits import Limiter, Quota
-from priceverse.rpc.method import Method, Params
+from priceverse.rpc.method import Method, Params, never
 from priceverse.rpc.ports import Ports
 from priceverse.rpc.registry import Registry
 from priceverse.rpc.strict import MalformedError
@@ -61,6 +62,8 @@ class Dispatcher:
         except Exception:  # the boundary of the methods, see above
             log.exception("method_failed", service=call.service, method=call.method, request_id=call.request_id)
             return CallError(Code.INTERNAL, "Internal error", quota=quota)
+        if method.at_once is not never:
+            tally.count(catalogue.CACHE, 1, "memory", "miss" if data is None else "hit")
         return Waiting(call, method, params, quota) if data is None else Done(data, method.cache_s, quota)
 
     async def finish(self, waiting: "Waiting") -> Outcome:

@@ -23,7 +23,7 @@ _JSON = ("Content-Type", "application/json")
 NO_STORE = ("Cache-Control", "no-store")
 
 Header = tuple[str, str]
-Observe = Callable[[Outcome, float], None]
+Observe = Callable[[str, Outcome, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ Rest = Callable[[], Awaitable[HttpReply]]
 
 
 class Endpoint:
-    """Answers bodies. `observe` hears each call's outcome and how many seconds it took."""
+    """Answers bodies. `observe` hears which method each call named, its outcome and how many seconds it took."""
 
     def __init__(self, dispatcher: Dispatcher, *, max_batch: int, now_ms: Callable[[], int], observe: Observe) -> None:
         self._dispatcher = dispatcher
@@ -86,7 +86,7 @@ class Endpoint:
         started_s = trio.current_time()
         asked = batch.parse(body, _usable(head.request_id), max_calls=self._max_batch)
         if asked.error is not None:
-            self._observe(asked.error, trio.current_time() - started_s)
+            self._observe("", asked.error, trio.current_time() - started_s)
             return self._refusal(asked.error, head, asked.id, asked.version)
         run = batch.Run(asked, self._dispatcher, head.client)
         if run.begin():
@@ -102,7 +102,7 @@ class Endpoint:
 
     def _answer(self, request: Request, outcome: Outcome, head: Head, started_s: float) -> HttpReply:
         took_s = trio.current_time() - started_s
-        self._observe(outcome, took_s)
+        self._observe(_named(request), outcome, took_s)
         rendered = envelope.render(request, outcome, now_ms=self._now_ms(), took_s=took_s)
         headers = _headers(head, request.id, request.version, request.trace_id)
         return HttpReply(_status(outcome), (*headers, *_of_outcome(outcome)), rendered)
@@ -110,8 +110,8 @@ class Endpoint:
     def _answer_batch(self, asked: Batch, run: Run, head: Head, started_s: float) -> HttpReply:
         outcomes = run.outcomes
         took_s = trio.current_time() - started_s
-        for outcome in outcomes:
-            self._observe(outcome, took_s)
+        for request, outcome in zip(asked.requests, outcomes, strict=True):
+            self._observe(_named(request), outcome, took_s)
         rendered = batch.render(asked, outcomes, now_ms=self._now_ms(), took_s=took_s)
         return HttpReply(200, (*_headers(head, asked.id, asked.version, asked.trace_id), NO_STORE), rendered)
 
@@ -145,6 +145,10 @@ def _tracing(head: Head, trace_id: str | None) -> list[Header]:
     headers = [("traceparent", head.traceparent)] if parent else []
     traces = (parent["trace"] if parent else "", head.trace_id, trace_id or "")
     return headers + [("X-Trace-ID", trace) for trace in traces if _usable(trace)][:1]
+
+
+def _named(request: Request) -> str:
+    return "" if isinstance(request.content, CallError) else request.content.method
 
 
 def _status(outcome: Outcome) -> int:

@@ -87,5 +87,5 @@ def observed():
 @pytest.fixture
 def endpoint(dispatcher, observed):
     return Endpoint(
-        dispatcher, max_batch=50, now_ms=lambda: NOW_MS, observe=lambda outcome, took_s: observed.append(outcome)
+        dispatcher, max_batch=50, now_ms=lambda: NOW_MS, observe=lambda _, outcome, took_s: observed.append(outcome)
     )
