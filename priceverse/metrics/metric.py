@@ -81,20 +81,25 @@ def packed(samples: Mapping[tuple[Metric, Labels], Value]) -> list[list[Any]]:
     return [[metric.name, list(labels), value] for (metric, labels), value in samples.items()]
 
 
-def unpacked(words: object, known: Mapping[str, Metric]) -> list[Sample]:
-    """Read what `packed` wrote; what is not known here is left out: a child may be older or newer than the root."""
+def unpacked(words: object, known: Mapping[str, Metric], *, merged: bool = False) -> list[Sample]:
+    """Read what `packed` wrote; what is not known here is left out: a child may be older or newer than the root.
+
+    `merged` samples are the root's: those told apart by child say which.
+    """
     found = []
     for word in words if isinstance(words, list) else ():
         match word:
-            case [str(name), list(labels), value] if (metric := known.get(name)) and _fits(metric, labels, value):
+            case [str(name), list(labels), value] if (metric := known.get(name)) and _fits(
+                metric, labels, value, merged=merged
+            ):
                 found.append(Sample(metric, tuple(map(str, labels)), value))
             case _:
                 pass
     return found
 
 
-def _fits(metric: Metric, labels: list[Any], value: object) -> bool:
-    if len(labels) != len(metric.labels):
+def _fits(metric: Metric, labels: list[Any], value: object, *, merged: bool) -> bool:
+    if len(labels) != len(metric.label_names if merged else metric.labels):
         return False
     if metric.kind is Kind.HISTOGRAM:
         return isinstance(value, list) and len(value) == len(metric.zero()) and all(map(_is_number, value))
