@@ -9,7 +9,15 @@ async def main(worker: Worker) -> None:
     """Serve on the inherited socket until told to stop."""
     settings = begin(worker)
     listener = worker.listeners["api"]
-    await serve(settings, listener, worker.stopping, ready=worker.ready, provide=worker.provide)
+    await serve(
+        settings,
+        listener,
+        worker.stopping,
+        ready=worker.ready,
+        provide=worker.provide,
+        emit=worker.emit,
+        on_ask=worker.on_ask,
+    )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Memo(Generic[T]):
         if self._answered is not None:
             await self._answered.wait()
         if self._fault is not None:
-            raise CallError(self._fault.code, self._fault.message, self._fault.details)
+            raise self._fault.again()
         return self._value
 
     async def _fetch(self, answered: trio.Event) -> None:

@@ -7,21 +7,27 @@ be answered then is answered with the error that says so.
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 import trio
 
 from priceverse import services
 from priceverse.api import app
+from priceverse.api.breaker import Neighbour
 from priceverse.api.guard import Guard
+from priceverse.api.heads import head_of
+from priceverse.api.lane import Rules
 from priceverse.api.listener import Limits, Server
 from priceverse.api.live import LivePrices
 from priceverse.api.meter import Meter
+from priceverse.api.replies import KeptReplies
 from priceverse.api.sources import DatabaseSource, RedisSource
+from priceverse.api.wire import Renderer
 from priceverse.bus import prices
-from priceverse.bus.client import RedisDoor
+from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.clock import now_ms
 from priceverse.config.settings import Settings
-from priceverse.db.pool import Database
+from priceverse.db.pool import Database, DatabaseUnavailable
 from priceverse.rpc.dispatch import Dispatcher
 from priceverse.rpc.endpoint import Endpoint, Head, HttpReply
 from priceverse.rpc.errors import CallError, Code
@@ -37,6 +43,12 @@ MAX_TIMEOUT_S = 30.0
 """No call may ask for more, whatever the configuration allows."""
 
 Provide = Callable[[Callable[[], Mapping[str, float]]], None]
+Emit = Callable[..., None]
+OnAsk = Callable[[str, Callable[[], dict[str, Any]]], None]
+
+
+def _unheard(*_: object, **__: object) -> None:
+    """Hear what nobody asked for."""
 
 
 async def serve(
@@ -46,16 +58,30 @@ async def serve(
     *,
     ready: Callable[[], Awaitable[None]],
     provide: Provide,
+    emit: Emit = _unheard,
+    on_ask: OnAsk = _unheard,
     limits: Limits | None = None,
 ) -> None:
-    """Serve until `stopping` is set and every client is gone; `ready` is awaited when the socket is listened to."""
+    """Serve until `stopping` is set and every client is gone; `ready` is awaited when the socket is listened to.
+
+    `emit` hears of breakers that open and close; `on_ask` is given the answer to `breakers`.
+    """
     limits = limits or Limits()
     patience_s = min(settings.redis.timeout_s, REDIS_TIMEOUT_S)
     door = RedisDoor(settings.redis.model_copy(update={"timeout_s": patience_s}))
     live = LivePrices(max_price_age_ms=settings.api.max_price_age_ms, now_ms=now_ms)
     meter = Meter()
     async with Database(settings.database) as database, trio.open_nursery() as nursery:
-        ports = _ports(settings, live=live, door=door, database=database, nursery=nursery, stopping=stopping)
+        redis, postgres = _neighbours(emit)
+        on_ask("breakers", lambda: {each.name: each.stats() for each in (redis, postgres)})
+        ports = _ports(
+            settings,
+            live=live,
+            shared=_shared(settings, door, redis, nursery),
+            history=DatabaseSource(database, postgres, nursery, pairs=settings.listed_pairs),
+            replies=KeptReplies(door, redis, nursery, now_ms),
+            stopping=stopping,
+        )
         server = _server(settings, ports, live, meter, limits)
         await _follow(settings, live, nursery)
         async with trio.open_nursery() as serving:
@@ -66,17 +92,39 @@ async def serve(
     await door.aclose()
 
 
+def _neighbours(emit: Emit) -> tuple[Neighbour, Neighbour]:
+    """Return Redis and PostgreSQL behind their breakers."""
+
+    def on_change(event: str, neighbour: str) -> None:
+        emit(event, neighbour=neighbour)
+
+    return (
+        Neighbour("redis", "Redis", Code.REDIS, RedisUnavailable, on_change=on_change),
+        Neighbour("database", "The database", Code.DATABASE, DatabaseUnavailable, on_change=on_change),
+    )
+
+
+def _shared(settings: Settings, door: RedisDoor, redis: Neighbour, nursery: trio.Nursery) -> RedisSource:
+    return RedisSource(
+        door,
+        redis,
+        nursery,
+        instance=settings.app.name,
+        pairs=settings.listed_pairs,
+        exchanges=[exchange.value for exchange in settings.exchanges.enabled],
+    )
+
+
 def _ports(
     settings: Settings,
     *,
     live: LivePrices,
-    door: RedisDoor,
-    database: Database,
-    nursery: trio.Nursery,
+    shared: RedisSource,
+    history: DatabaseSource,
+    replies: KeptReplies,
     stopping: trio.Event,
 ) -> Ports:
     listed = settings.listed_pairs
-    exchanges = tuple(exchange.value for exchange in settings.exchanges.enabled)
     started_s = trio.current_time()
     return Ports(
         pairs=Pairs(
@@ -84,15 +132,16 @@ def _ports(
             known=frozenset(settings.pairs),
             derived=frozenset(pair for pair in listed if settings.pairs[pair].derived_from),
         ),
-        exchanges=exchanges,
+        exchanges=tuple(exchange.value for exchange in settings.exchanges.enabled),
         policy=Policy(
             max_price_age_ms=settings.api.max_price_age_ms,
             max_rate_age_days=settings.cbr.max_age_days,
             health_timeout_s=settings.health.timeout / 1000,
         ),
         live=live,
-        shared=RedisSource(door, nursery, instance=settings.app.name, pairs=listed, exchanges=exchanges),
-        history=DatabaseSource(database, nursery, pairs=listed),
+        shared=shared,
+        history=history,
+        replies=replies,
         now_ms=now_ms,
         uptime_s=lambda: trio.current_time() - started_s,
         stopping=stopping.is_set,
@@ -107,7 +156,18 @@ def _server(settings: Settings, ports: Ports, live: LivePrices, meter: Meter, li
         settings, registry=registry, ports=ports, dispatcher=dispatcher, endpoint=endpoint, live=live
     )
     busy = endpoint.refuse(CallError(Code.OVERLOADED, "Too many connections"), Head())
-    return Server(Guard(application, endpoint, ports.stopping), limits=limits, busy=_raw(busy))
+    lanes = _lanes(settings, endpoint, is_open=lambda: not ports.stopping())
+    return Server(Guard(application, endpoint, ports.stopping), limits=limits, busy=_raw(busy), lanes=lanes)
+
+
+def _lanes(settings: Settings, endpoint: Endpoint, *, is_open: Callable[[], bool]) -> Rules:
+    return Rules(
+        doors={b"/netron/invoke": endpoint.begin_invoke, b"/netron/batch": endpoint.begin_batch},
+        identify=head_of,
+        render=Renderer(now_ms).render,
+        is_open=is_open,
+        max_body_bytes=settings.api.max_body_bytes,
+    )
 
 
 def _raw(reply: HttpReply) -> bytes:

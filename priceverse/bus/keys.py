@@ -6,6 +6,11 @@
 | `rate:usd-rub` | string | none, its age is inside | rates by date, JSON |
 | `stream:trades:<pair>` | stream | trimmed by age | trades of one source pair |
 | `stats:<instance>:<child>` | string | 30 s | what the child last reported, JSON |
+| `change:<pair>:<period>:<from>:<to>` | string | 30 s | ms when made, a line feed, reply of getPriceChange, JSON |
+| `chart:<pair>:<interval>:…` | string | 1 h, fresh for 60 s | ms when made, a line feed, reply about candles, JSON |
+| `lease:<kind>:<key>` | string | 10 s, renewed | who owns a key of a kind: the process, see `holder` |
+| `fence:<kind>` | string | none | the last fencing number that an owner was given, integer |
+| `lock:<key>` | string | 10 s | nothing: somebody is making what `<key>` is to hold |
 """
 
 GROUP = "aggregator-group"
@@ -13,6 +18,10 @@ GROUP = "aggregator-group"
 
 PRICE_TTL_S = 60
 STATS_TTL_S = 30
+CHANGE_TTL_S = 30
+CHART_TTL_S = 3600
+LOCK_MS = 10_000
+LEASE_MS = 10_000
 RATE = "rate:usd-rub"
 
 
@@ -29,3 +38,28 @@ def trades(pair: str) -> str:
 def stats(instance: str, child: str) -> str:
     """Return the key under which a child publishes its statistics."""
     return f"stats:{instance}:{child}"
+
+
+def change(*question: str) -> str:
+    """Return the key of a price change: pair, period, from, to."""
+    return ":".join(("change", *question))
+
+
+def chart(*question: str) -> str:
+    """Return the key of a reply about candles: pair, interval and what else was asked."""
+    return ":".join(("chart", *question))
+
+
+def lease(kind: str, key: str) -> str:
+    """Return the key that says who owns `key`."""
+    return f"lease:{kind}:{key}"
+
+
+def fence(kind: str) -> str:
+    """Return the counter of fencing numbers."""
+    return f"fence:{kind}"
+
+
+def lock(key: str) -> str:
+    """Return the key of the lock on making what `key` is to hold."""
+    return f"lock:{key}"

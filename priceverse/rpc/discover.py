@@ -11,7 +11,10 @@ _NUMBER = {"type": "number"}
 
 
 def describe(registry: Registry) -> list[dict[str, Any]]:
-    """Return every service with its methods: summary, JSON schemas of input and output, promised freshness."""
+    """Return every service with its methods: summary, JSON schemas of input and output, promised freshness, limit.
+
+    The output of a stream is one of its events.
+    """
     services: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for method in registry:
         entry: dict[str, Any] = {
@@ -22,6 +25,11 @@ def describe(registry: Registry) -> list[dict[str, Any]]:
         }
         if method.cache_s is not None:
             entry["cache"] = {"maxAge": round(method.cache_s * 1000)}
+        if method.limit is not None:
+            entry["limit"] = {"requests": method.limit.requests, "windowMs": method.limit.per_s * 1000}
+        if method.events is not None:
+            entry["output"] = _schema(method.events)
+            entry["stream"] = True
         services.setdefault((method.service, method.version), []).append(entry)
     return [{"name": name, "version": version, "methods": methods} for (name, version), methods in services.items()]
 

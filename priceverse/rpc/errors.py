@@ -57,6 +57,7 @@ OF_PARAMETER: Mapping[str, Code] = {
     "period": Code.INVALID_PERIOD,
     "from": Code.INVALID_DATE,
     "to": Code.INVALID_DATE,
+    "at": Code.INVALID_DATE,
     "interval": Code.INVALID_INTERVAL,
 }
 """Which code refuses a parameter of this name; any other parameter is refused with INVALID_PARAMETER."""

@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from priceverse.model.candle import Candle, Interval
+from priceverse.model.explanation import Explanation
 from priceverse.model.price import Price
 from priceverse.model.rate import Rate
 
@@ -39,6 +41,22 @@ class Quote:
     sources: tuple[str, ...]
     confidence_bps: Decimal | None = None
     degraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A price that was in force at an instant."""
+
+    price: Decimal
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CandlePage:
+    """Some candles of a range, and how many the whole range has."""
+
+    candles: tuple[Candle, ...]
+    total: int
 
 
 class Live(Protocol):
@@ -78,6 +96,28 @@ class History(Protocol):
 
     async def latest(self, pair: str) -> Quote | None:
         """Return the newest stored price of a pair."""
+        ...
+
+    async def price_at(self, pair: str, at_ms: int, tolerance_ms: int) -> Point | None:
+        """Return the newest price at or before an instant that is not more than `tolerance_ms` older."""
+        ...
+
+    async def explain(self, pair: str, at_ms: int) -> Explanation | None:
+        """Return the newest stored price at or before an instant, and what it was made of."""
+        ...
+
+    async def candles(
+        self,
+        pair: str,
+        interval: Interval,
+        *,
+        from_ms: int,
+        to_ms: int,
+        limit: int,
+        offset: int,
+        newest_first: bool = True,
+    ) -> CandlePage:
+        """Return candles with `from_ms` <= start < `to_ms`, the open one among them."""
         ...
 
     async def ping(self) -> float:

@@ -8,6 +8,7 @@ from msgspec.structs import asdict
 
 from priceverse.clock import iso_ms
 from priceverse.rpc.errors import CallError, Code
+from priceverse.rpc.limits import Limit
 from priceverse.rpc.method import Params, Reply, method
 from priceverse.rpc.ports import Ports, Quote
 from priceverse.services import quotes
@@ -53,13 +54,13 @@ def price_in_memory(params: GetPrice, ports: Ports) -> Raw | None:
     return ports.live.rendered(params.pair)
 
 
-@method(SERVICE, "getPrice", at_once=price_in_memory, cache_s=5)
+@method(SERVICE, "getPrice", at_once=price_in_memory, cache_s=5, limit=Limit(100))
 async def get_price(params: GetPrice, ports: Ports) -> PriceReply:
     """Return the current price of one pair."""
     return reply_of(await quotes.current(params.pair, ports))
 
 
-@method(SERVICE, "getMultiplePrices", cache_s=5)
+@method(SERVICE, "getMultiplePrices", cache_s=5, limit=Limit(50))
 async def get_multiple_prices(params: GetMultiplePrices, ports: Ports) -> list[PriceReply]:
     """Return the current prices of up to ten pairs, in the order asked for.
 

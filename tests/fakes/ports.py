@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 import trio
 
+from priceverse.model.candle import Candle, Interval
+from priceverse.model.explanation import Explanation
 from priceverse.model.price import Method, Price
 from priceverse.model.rate import Rate
 from priceverse.rpc.errors import CallError
-from priceverse.rpc.ports import Pairs, Policy, Ports, Quote
+from priceverse.rpc.ports import CandlePage, Pairs, Point, Policy, Ports, Quote
 
 NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z, 03:00 in Moscow
 LISTED = ("btc-usd", "eth-usd", "xmr-usd", "btc-rub", "eth-rub", "xmr-rub")
@@ -52,6 +54,25 @@ def a_quote(pair: str = "btc-usd", price: str = "64000.10000000", *, age_ms: int
 def a_rate(on: date = date(2026, 1, 1)) -> Rate:
     """A currency rate in force on a day."""
     return Rate(Decimal("78.2267"), on, NOW_MS - 60_000)
+
+
+def a_candle(start_ms: int, close: str = "100.00000000", interval: Interval = Interval.HOUR, **given: Any) -> Candle:
+    """A candle of btc-usd in which two coins changed hands."""
+    plain = Candle(
+        pair="btc-usd",
+        interval=interval,
+        start_ms=start_ms,
+        open=Decimal("99.00000000"),
+        high=Decimal("110.00000000"),
+        low=Decimal("90.00000000"),
+        close=Decimal(close),
+        volume=Decimal(2),
+        quote_volume=Decimal(201),
+        trades=3,
+        opened_ms=start_ms,
+        closed_ms=start_ms + interval.ms - 1,
+    )
+    return replace(plain, **given)
 
 
 @dataclass
@@ -109,6 +130,9 @@ class FakeHistory:
     """PostgreSQL, with the same switches."""
 
     quotes: dict[str, Quote] = field(default_factory=dict)
+    points: dict[str, list[Point]] = field(default_factory=dict)
+    stored_candles: list[Candle] = field(default_factory=list)
+    explanations: list[Explanation] = field(default_factory=list)
     fault: CallError | None = None
     hangs: bool = False
     asked: list[str] = field(default_factory=list)
@@ -119,6 +143,27 @@ class FakeHistory:
             await trio.sleep_forever()
         if self.fault:
             raise self.fault
+
+    async def price_at(self, pair: str, at_ms: int, tolerance_ms: int) -> Point | None:
+        await self._answer()
+        points = [p for p in self.points.get(pair, []) if at_ms - tolerance_ms <= p.at_ms <= at_ms]
+        return max(points, key=lambda point: point.at_ms, default=None)
+
+    async def explain(self, pair: str, at_ms: int) -> Explanation | None:
+        await self._answer()
+        rows = [row for row in self.explanations if row.pair == pair and row.at_ms <= at_ms]
+        return max(rows, key=lambda row: row.at_ms, default=None)
+
+    async def candles(self, pair, interval, *, from_ms, to_ms, limit, offset, newest_first=True) -> CandlePage:
+        self.asked.append(pair)
+        await self._answer()
+        found = [
+            candle
+            for candle in self.stored_candles
+            if (candle.pair, candle.interval) == (pair, interval) and from_ms <= candle.start_ms < to_ms
+        ]
+        found.sort(key=lambda candle: candle.start_ms, reverse=newest_first)
+        return CandlePage(tuple(found[offset : offset + limit]), len(found))
 
     async def latest(self, pair: str) -> Quote | None:
         self.asked.append(pair)

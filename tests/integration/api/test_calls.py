@@ -151,7 +151,7 @@ async def test_it_serves_while_everything_is_away(start, settings, unused_port):
 
 async def test_discovery(client):
     said = (await client.get("/discover")).json()
-    assert {each["name"] for each in said["services"]} == {"PricesService", "HealthService"}
+    assert {each["name"] for each in said["services"]} == {"PricesService", "ChartsService", "HealthService"}
     assert said["limits"]["maxPriceAgeMs"] == 120_000
 
 

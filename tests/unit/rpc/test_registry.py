@@ -24,11 +24,16 @@ def test_a_method_without_a_summary_is_not_declared():
 def test_every_service_is_described():
     described = {(each["name"], each["version"]): each["methods"] for each in describe(services.registry())}
     assert {key: {each["name"] for each in methods} for key, methods in described.items()} == {
-        ("PricesService", "2.0.0"): {"getPrice", "getMultiplePrices", "version", "supportedPairs"},
+        ("PricesService", "2.0.0"): {
+            *("getPrice", "getMultiplePrices", "getPriceChange", "explainPrice", "streamPrices"),
+            *("version", "supportedPairs"),
+        },
+        ("ChartsService", "2.0.0"): {"getChartData", "getOHLCV"},
         ("HealthService", "1.0.0"): {"check", "live", "ready"},
     }
     get_price = described["PricesService", "2.0.0"][0]
     assert get_price["cache"] == {"maxAge": 5000}
+    assert get_price["limit"] == {"requests": 100, "windowMs": 60_000}
     assert get_price["description"] == "Return the current price of one pair."
     assert get_price["input"]["$defs"]["GetPrice"]["required"] == ["pair"]
     assert get_price["output"]["$defs"]["PriceReply"]["properties"]["price"] == {"type": "number"}

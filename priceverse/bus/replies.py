@@ -1,0 +1,57 @@
+"""Kept replies on the bus: what one process computed, for all of them, and the lock on computing it twice.
+
+The rule: a reply is kept with the moment it was made, longer than it is fresh; how old is too old is the reader's say.
+"""
+
+from dataclasses import dataclass
+
+import redis
+
+from priceverse.bus import keys
+from priceverse.bus.client import RedisDoor, executed, pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A reply as JSON, and when it was made."""
+
+    made_ms: int
+    body: bytes
+
+
+async def look(door: RedisDoor, key: str) -> Kept | None:
+    """Return what is kept under `key`. Raises RedisUnavailable."""
+    return await door.run(lambda client: _decode(client.get(key)))
+
+
+async def lock(door: RedisDoor, key: str) -> bool:
+    """Tell whether the caller is now the one to make what `key` is to hold; it has `keys.LOCK_MS` for it.
+
+    Raises RedisUnavailable.
+    """
+    return await door.run(lambda client: bool(client.set(keys.lock(key), b"", nx=True, px=keys.LOCK_MS)))
+
+
+async def keep(door: RedisDoor, key: str, kept: Kept, ttl_s: int) -> None:
+    """Keep a reply and give up the lock. Raises RedisUnavailable."""
+
+    def work(client: redis.Redis) -> None:
+        with pipeline(client) as pipe:
+            pipe.set(key, b"%d\n%b" % (kept.made_ms, kept.body), ex=ttl_s)
+            pipe.delete(keys.lock(key))
+            executed(pipe)
+
+    await door.run(work)
+
+
+async def release(door: RedisDoor, key: str) -> None:
+    """Give up the lock without a reply. Raises RedisUnavailable."""
+    await door.run(lambda client: client.delete(keys.lock(key)))
+
+
+def _decode(payload: object) -> Kept | None:
+    """Return what `keep` wrote; None for anything that nobody of us wrote."""
+    if not isinstance(payload, bytes):
+        return None
+    made, _, body = payload.partition(b"\n")
+    return Kept(int(made), body) if made.isdigit() else None
