@@ -82,7 +82,7 @@ class Binance(Adapter):
         """Return the frame's trade, or what it is instead."""
         return frames.read(frame, self._trades, self._anything)
 
-    def _trades(self, text: str) -> list[Item] | None:
+    def _trades(self, text: str | bytes) -> list[Item] | None:
         frame = frames.quick(_DECODER, text)
         if frame is None or frame.data is None or frame.data.event != "trade":
             return None

@@ -78,7 +78,7 @@ class Bybit(Adapter):
         """Return the frame's trades, or what it is instead."""
         return frames.read(frame, self._trades, self._anything)
 
-    def _trades(self, text: str) -> list[Item] | None:
+    def _trades(self, text: str | bytes) -> list[Item] | None:
         frame = frames.quick(_DECODER, text)
         if frame is None or frame.topic is None or not frame.topic.startswith(_TOPIC):
             return None

@@ -57,7 +57,7 @@ class Coinbase(Adapter):
         """Return the frame's trade, or what it is instead."""
         return frames.read(frame, self._trades, self._anything)
 
-    def _trades(self, text: str) -> list[Item] | None:
+    def _trades(self, text: str | bytes) -> list[Item] | None:
         row = frames.quick(_DECODER, text)
         if row is None or row.type not in _HISTORICAL:
             return None

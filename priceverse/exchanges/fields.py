@@ -33,7 +33,7 @@ _PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,24})?").fullmatch
 """Within the bounds of `decimals.positive` whatever the digits are, but for zero."""
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch
 _SECONDS = re.compile(r"([0-9]{1,15})\.([0-9]{1,24})").fullmatch
-_DIGITS = re.compile(r"[0-9]{1,40}").fullmatch
+_MOST_DIGITS = 40
 _TEXT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}").fullmatch
 _SECOND = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}").fullmatch
 _SECOND_CHARS = 19
@@ -126,7 +126,7 @@ def numeric_id(value: object) -> str:
 def text_id(value: object) -> str:
     """Return the id of a venue that may name its trades as it likes."""
     if isinstance(value, str):
-        if _TEXT_ID(value):
+        if (value.isascii() and value.isalnum() and len(value) <= _LONGEST) or _TEXT_ID(value):
             return value
         raise Refused(Reason.BAD_ID, value)
     return numeric_id(value)
@@ -149,7 +149,9 @@ def taker_by_maker(buyer_is_maker: object) -> Side:
 
 def matches(value: object) -> int:
     """Return how many matches a row joins; 1 where the venue does not say it, or nothing that could be it."""
-    if isinstance(value, str) and len(value) < _MATCHES_DIGITS and _DIGITS(value):
+    if value == "1":
+        return 1
+    if isinstance(value, str) and len(value) < _MATCHES_DIGITS and value.isascii() and value.isdecimal():
         value = int(value)
     return value if type(value) is int and 0 < value < 10**_MATCHES_DIGITS else 1
 
@@ -183,7 +185,7 @@ def _unusual(value: object, reason: Reason) -> Decimal:
 
 
 def _whole(value: object, reason: Reason) -> int:
-    if isinstance(value, str) and _DIGITS(value):
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _ABSURD:
         raise Refused(reason, value)

@@ -17,7 +17,7 @@ from priceverse.exchanges.protocol import Control, ControlKind, Item, Reason, Re
 MAX_FRAME = 1 << 20
 """Characters or bytes. The largest documented frame (Bybit, 1024 trades) has about 160 KB."""
 MAX_ROWS = 10_000
-MAX_DETAIL, MAX_SYMBOL, MAX_INTEGER = 200, 64, 40
+MAX_DETAIL, MAX_SAMPLE, MAX_SYMBOL, MAX_INTEGER = 200, 500, 64, 40
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 Object = dict[str, object]
@@ -30,16 +30,17 @@ _sample.maxstring = _sample.maxother = _sample.maxlong = 60
 
 
 def read(
-    frame: str | bytes, trades: Callable[[str], list[Item] | None], anything: Callable[[Object], list[Item]]
+    frame: str | bytes, trades: Callable[[str | bytes], list[Item] | None], anything: Callable[[Object], list[Item]]
 ) -> list[Item]:
     """Ask `trades` first, which may pass (None) on all but an ordinary trade frame; `anything` answers for the rest."""
-    text = text_of(frame)
-    if not isinstance(text, str):
+    is_plain = frame.isascii() and len(frame) <= MAX_FRAME  # nearly always, and then there is nothing to decode
+    text = frame if is_plain else text_of(frame)
+    if isinstance(text, Reject):
         return [text]
     items = trades(text)
     if items is not None:
         return items
-    parsed = tree(text)
+    parsed = tree(text if isinstance(text, str) else text.decode())
     return [parsed] if isinstance(parsed, Reject) else anything(parsed)
 
 
@@ -57,7 +58,7 @@ def text_of(frame: str | bytes) -> str | Reject:
     return frame
 
 
-def quick(decoder: msgspec.json.Decoder[Shape], text: str) -> Shape | None:
+def quick(decoder: msgspec.json.Decoder[Shape], text: str | bytes) -> Shape | None:
     """Decode into the decoder's struct; None for whatever does not fit it, which only `tree` can explain."""
     try:
         return decoder.decode(text)
@@ -102,7 +103,7 @@ def row(value: object, shape: type[Shape], trade: Callable[[Shape], Item]) -> It
 
 def reject(reason: Reason, culprit: object) -> Reject:
     """Return a Reject that shows the culprit, whatever it is, in bounded printable text."""
-    return Reject(reason, _sample.repr(culprit))
+    return Reject(reason, _sample.repr(culprit)[:MAX_SAMPLE])
 
 
 def ignored(symbol: object = None) -> Control:

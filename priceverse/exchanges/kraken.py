@@ -72,7 +72,7 @@ class Kraken(Adapter):
         """Return the frame's trades, or what it is instead."""
         return frames.read(frame, self._trades, self._anything)
 
-    def _trades(self, text: str) -> list[Item] | None:
+    def _trades(self, text: str | bytes) -> list[Item] | None:
         frame = frames.quick(_DECODER, text)
         if frame is None or frame.channel != "trade" or not 0 < len(frame.data) <= frames.MAX_ROWS:
             return None

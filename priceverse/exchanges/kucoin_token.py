@@ -54,9 +54,9 @@ def endpoint(reply: bytes, connect_id: str, *, local: str) -> Endpoint:
         raise PreludeError(f"endpoint is not wss on a kucoin.com host: {frames.shown(server.endpoint)}")
     if not _SHORTEST_PING_MS <= server.ping_interval_ms <= _LONGEST_PING_MS:
         raise PreludeError(f"absurd pingInterval: {frames.shown(server.ping_interval_ms)} ms")
-    slash = "" if urlsplit(server.endpoint).path else "/"
+    where = urlsplit(server.endpoint)
     secret = quote(token.token, safe="")
-    url = f"{server.endpoint}{slash}?token={secret}&connectId={quote(connect_id, safe='')}"
+    url = f"{where.scheme}://{where.netloc}{where.path or '/'}?token={secret}&connectId={quote(connect_id, safe='')}"
     return Endpoint(url, secret, server.ping_interval_ms / 1000, wait_welcome=True)
 
 

@@ -75,7 +75,7 @@ class Okx(Adapter):
             return [Control(ControlKind.PONG)]
         return frames.read(frame, self._trades, self._anything)
 
-    def _trades(self, text: str) -> list[Item] | None:
+    def _trades(self, text: str | bytes) -> list[Item] | None:
         frame = frames.quick(_DECODER, text)
         if frame is None or frame.arg is None or frame.arg.channel != "trades":
             return None

@@ -112,7 +112,7 @@ def _ids(items: Iterable[Item]) -> list[int]:
 def _sorted_out(items: Iterable[Item]) -> tuple[list[Trade], tuple[Reject, ...]]:
     """Return trades, marked as historical, and rejects; only rejects are no answer. Raises PageError."""
     found = list(items)
-    trades = [replace(item, historical=True) for item in found if isinstance(item, Trade)]
+    trades = [item._replace(historical=True) for item in found if isinstance(item, Trade)]
     rejects = tuple(item for item in found if isinstance(item, Reject))
     if rejects and not trades:
         raise PageError(f"no row is a trade: {rejects[0].reason}: {rejects[0].sample}")

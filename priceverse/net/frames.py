@@ -10,7 +10,7 @@ back before it included, and the library closes the connection with the code tha
 
 _FIN, _RESERVED, _OPCODE, _CONTROL = 0x80, 0x70, 0x0F, 0x08
 _CONTINUATION, _TEXT, _BINARY = 0x0, 0x1, 0x2
-_WHOLE_TEXT, _WHOLE_BINARY = _FIN | _TEXT, _FIN | _BINARY
+_WHOLE = (_FIN | _TEXT, _FIN | _BINARY)
 _LENGTH_16, _LENGTH_64 = 126, 127
 
 
@@ -64,7 +64,7 @@ class FrameSplitter:
             if end > size:
                 needed = end - at
                 break
-            if not self._is_fragmented and first in (_WHOLE_TEXT, _WHOLE_BINARY):
+            if first in _WHOLE and not self._is_fragmented:
                 messages.append(data[start:end])
             elif first & _CONTROL:
                 rest.append(data[at:end])

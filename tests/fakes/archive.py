@@ -1,7 +1,6 @@
 """A venue's history in the language of words: what happened, whether or not a connection brought it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import trio
 
@@ -84,4 +83,4 @@ def _reply(symbol: str, rows: Sequence[tuple[int, int]], cursor: str) -> bytes:
 
 
 def _historical(trades: Sequence[object]) -> tuple[Trade, ...]:
-    return tuple(replace(each, historical=True) for each in trades if isinstance(each, Trade))
+    return tuple(each._replace(historical=True) for each in trades if isinstance(each, Trade))

@@ -48,6 +48,10 @@ def test_an_endpoint_without_a_path_gets_the_slash_it_needs():
     )
 
 
+def test_a_scheme_in_capitals_is_the_same_scheme():
+    assert connect(reply("wSS://ws-api.kucoin.com/")).url.startswith("wss://ws-api.kucoin.com/?token=")
+
+
 @pytest.mark.parametrize(
     "endpoint",
     [

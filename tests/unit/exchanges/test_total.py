@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from priceverse.exchanges.frames import MAX_FRAME, MAX_ROWS, tree
-from priceverse.exchanges.protocol import Control, Reject
+from priceverse.exchanges.frames import MAX_FRAME, MAX_ROWS, MAX_SAMPLE, reject, tree
+from priceverse.exchanges.protocol import Control, Reason, Reject
 from priceverse.exchanges.registry import ADAPTERS
 from priceverse.model.exchange import Exchange
 from priceverse.model.trade import Trade
@@ -202,3 +202,8 @@ def test_what_the_fuzzer_found(exchange, frame):
     check(items)
     assert essence(items) == essence(careful(adapter, frame))
     assert not any(isinstance(item, Trade) for item in items)
+
+
+def test_a_sample_is_bounded_however_much_there_is_of_everything():
+    row = [[{"k" * 50 + str(n): "v" * 100 for n in range(50)}] * 9] * 9
+    assert len(reject(Reason.NOT_AN_OBJECT, row).sample) <= MAX_SAMPLE
