@@ -1,10 +1,11 @@
-"""One client's connection: Hypercorn's HTTP/1.1 between a trio stream and the application, held to deadlines.
+"""One client's connection: the lane and Hypercorn's HTTP/1.1 by turns on one trio stream, held to deadlines.
 
 What is changed in Hypercorn 0.18, each for a measured fault:
 
 - Sending has a deadline. Upstream shields `send_all` without one: a client that does not read makes the worker
   unstoppable.
 - A request's head has a deadline of its own, so that the idle time of a good client can be long and a slow head short.
+- Deadlines are the reader's, not a task's for each pause between two requests; so the lane has them for nothing.
 - HTTP/2 in clear text is off: a client that leaves an h2c connection raises out of the worker, and it smuggles
   requests past proxies.
 - Closing is half-closing, then reading on for a moment: a close with unread bytes is a reset, and the client that
@@ -12,6 +13,8 @@ What is changed in Hypercorn 0.18, each for a measured fault:
 """
 
 import contextlib
+import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -19,7 +22,7 @@ from typing import Any
 import h11
 import trio
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
@@ -27,15 +30,28 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent
 from hypercorn.utils import parse_socket_addr
 
+from priceverse.api.lane import Lane
+
 GONE = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
 """What a client can do to a connection at any moment; nobody's fault."""
 
 
+READ_BYTES = 16 * 1024
+"""Read from a client at once: as many calls as are answered before its neighbours have their turn."""
+
+PATIENCE_S = 1.0
+"""So long the lane waits for the rest of a call. Then Hypercorn does, and deals with whatever comes of it."""
+
+
 @dataclass(slots=True)
 class Deadlines:
-    """Seconds that a client has. `hard_s` is the moment on trio's clock when everything must have been sent."""
+    """Seconds that a client has. `hard_s` is the moment on trio's clock when everything must have been sent.
+
+    A client that has not said anything yet has `head_s` instead of `idle_s`.
+    """
 
     head_s: float = 10.0
+    idle_s: float = 75.0  # longer than the 60 s that proxies keep their upstream connections
     send_s: float = 5.0
     linger_s: float = 1.0
     hard_s: float = inf
@@ -49,6 +65,32 @@ class Http1(H11Protocol):
     """
 
     _head = b""
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether everything is answered and nothing of a next request is here."""
+        return self.stream is None and self.connection.their_state is h11.IDLE and not self.connection.trailing_data[0]
+
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether a part of a head is here."""
+        return self.stream is None and bool(self.connection.trailing_data[0])
+
+    @property
+    def has_heard_all(self) -> bool:
+        """Tell whether a request is complete, but not yet over."""
+        return self.stream is not None and self.connection.their_state is h11.DONE
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        """Upstream: accept permessage-deflate for a WebSocket. Here: never; 255 KiB may say 442 MiB."""
+        headers = [(name, value) for name, value in request.headers if name != b"sec-websocket-extensions"]
+        await super()._create_stream(
+            h11.Request(
+                method=request.method, target=request.target, headers=headers, http_version=request.http_version
+            )
+            if len(headers) < len(request.headers)
+            else request
+        )
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Upstream: switch to HTTP/2 on request. Here: never."""
@@ -66,42 +108,125 @@ class Http1(H11Protocol):
 
 
 class Connection(TCPServer):
-    """Serves one stream until it ends. Raises what `GONE` names, and whatever fault of ours."""
+    """Serves one stream until it ends. Raises what `GONE` names, and whatever fault of ours.
+
+    Its bytes are the lane's as long as they are calls. From the first that is not they are Hypercorn's, until it has
+    answered all that it was given; then the lane's again, and so on.
+    """
 
     protocol: Any  # an H11Protocol where upstream has its wrapper, which adds nothing but HTTP/2
 
     def __init__(
-        self, app: AppWrapper, config: Config, context: WorkerContext, deadlines: Deadlines, stream: trio.SocketStream
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        stream: trio.SocketStream,
+        *,
+        deadlines: Deadlines,
+        lane: Lane,
     ) -> None:
         super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type] # upstream annotates TLS only
         self._deadlines = deadlines
-        self._reading = trio.CancelScope()
-        self._leaving = False
+        self._lane = lane
+        self._reader = trio.CancelScope()
+        self._listening = trio.CancelScope()
+        self._opened_s = self._heard_s = trio.current_time()
+        self._begun_s = inf  # since when there are bytes of a head, or of a call in the lane, that is not complete
+        self._left_s = inf
+        self._recycled = trio.Event()
+        self._is_hypercorns = False
+        self._ending = False
 
     async def run(self) -> None:
         """Read requests and have them answered until the client or we have had enough."""
-        socket = self.stream.socket
-        client = parse_socket_addr(socket.family, socket.getpeername())
-        server = parse_socket_addr(socket.family, socket.getsockname())
         try:
-            async with TaskGroup() as group:
-                self._task_group = group
-                self.protocol = Http1(
-                    self.app,
-                    self.config,
-                    self.context,
-                    group,
-                    ConnectionState(self.state),
-                    ssl=False,
-                    client=client,
-                    server=server,
-                    send=self.protocol_send,
-                )
-                await self.idle_task.restart(group, self._idle_timeout)
-                await self._read_data()
-                await self.idle_task.stop()
+            foreign = await self._run_lane(b"")
+            if foreign:
+                async with TaskGroup() as group:
+                    self.protocol = self._hypercorn(group)
+                    with self._reader, contextlib.suppress(*GONE):
+                        while foreign and (calls := await self._run_hypercorn(foreign)):
+                            foreign = await self._run_lane(calls)
+                    await self.protocol.handle(Closed())
         finally:
             await trio.aclose_forcefully(self.stream)
+
+    def end_when_idle(self) -> None:
+        """Answer what has been asked, then end."""
+        self._ending = True
+        self._listening.deadline = self._due_s()
+
+    # The lane's turn: no task, no lock, no scope for a single request.
+
+    async def _run_lane(self, data: bytes) -> bytes:
+        """Answer calls until there are bytes that are none; return those, or b"" when nothing more will come."""
+        lane = self._lane
+        replies: bytes | None = lane.feed(data)
+        while replies is not None:
+            if replies and not await self._send(replies):
+                return b""
+            self._note_begun(begun=bool(lane.held) and lane.rest is None)
+            if lane.rest is not None:
+                replies = await lane.finish()
+            elif lane.foreign:
+                break
+            else:
+                replies = await self._listen(self._answer_calls)
+        return lane.hand_over()
+
+    async def _answer_calls(self) -> bytes | None:
+        """Answer calls as they come, until one is not complete, or not at once to be answered, or none.
+
+        Return replies that the client has not taken yet; None if it says no more. Waits for nothing but the client.
+        """
+        lane, fd = self._lane, self.stream.socket.fileno()
+        while True:
+            await trio.lowlevel.wait_readable(fd)
+            data = _read(fd)
+            if not data:
+                return None if data is not None else b""
+            self._heard_s = trio.current_time()
+            replies = lane.feed(data)
+            sent = _write(fd, replies) if replies else 0
+            if sent < len(replies) or lane.held or lane.rest is not None or self._begun_s != inf:
+                return replies[sent:]
+
+    # Hypercorn's turn.
+
+    def _hypercorn(self, group: TaskGroup) -> Http1:
+        socket = self.stream.socket
+        return Http1(
+            self.app,
+            self.config,
+            self.context,
+            group,
+            ConnectionState(self.state),
+            ssl=False,
+            client=parse_socket_addr(socket.family, socket.getpeername()),
+            server=parse_socket_addr(socket.family, socket.getsockname()),
+            send=self.protocol_send,
+        )
+
+    async def _run_hypercorn(self, data: bytes) -> bytes:
+        """Have Hypercorn answer; return the bytes that come when it has answered everything, b"" if none will."""
+        self._is_hypercorns = True
+        while data:
+            if self._left_s == inf:  # else what comes is read away and nobody's
+                await self.protocol.handle(RawData(data))
+                self._note_begun(begun=self.protocol.has_begun)
+            data = await self._listen(self._receive) or b""
+            if data and self.protocol.has_heard_all:  # the client saw the end of an answer before Hypercorn did
+                await self._recycled.wait()
+            if data and self.protocol.is_idle:
+                break
+        self._is_hypercorns = False
+        return data
+
+    async def _receive(self) -> bytes:
+        data = bytes(await self.stream.receive_some(MAX_RECV))
+        self._heard_s = trio.current_time()
+        return data
 
     async def protocol_send(self, event: Event) -> None:
         """Do what the protocol says to the stream.
@@ -110,51 +235,89 @@ class Connection(TCPServer):
         """
         with trio.CancelScope(shield=True):
             if isinstance(event, RawData):
-                await self._send(event.data)
+                if not await self._send(event.data):
+                    await self._lose()
             elif isinstance(event, Closed):
                 await self._leave()
-            elif not self._leaving:  # else there is no more idling to time
-                await super().protocol_send(event)
+            elif isinstance(event, Updated):
+                self._turn(idle=event.idle)
 
-    async def _send(self, data: bytes) -> None:
+    def _turn(self, *, idle: bool) -> None:
+        """Note that a request begins, or that it is over: that is when its client begins to be idle."""
+        self._begun_s = inf
+        if idle:
+            self._recycled.set()
+            self._heard_s = trio.current_time()
+            self._listening.deadline = self._due_s()
+        else:
+            self._recycled = trio.Event()
+
+    async def _lose(self) -> None:
+        """Give up a client that does not read."""
+        await trio.aclose_forcefully(self.stream)
+        await self.protocol.handle(Closed())
+        self._reader.cancel()
+
+    async def _leave(self) -> None:
+        """Say that no more will come, and let the reader see the client off."""
+        async with self.send_lock:  # behind what is being sent
+            with contextlib.suppress(*GONE):
+                await self.stream.send_eof()
+        self._left_s = trio.current_time()
+        self._listening.deadline = self._due_s()
+        self._recycled.set()
+        await self.protocol.handle(Closed())
+
+    # Either's.
+
+    async def _send(self, data: bytes) -> bool:
+        """Send within the deadline; tell whether the client took it."""
         async with self.send_lock:
             limit_s = min(trio.current_time() + self._deadlines.send_s, self._deadlines.hard_s)
             with trio.move_on_at(limit_s), contextlib.suppress(*GONE):
                 await self.stream.send_all(data)
-                return
-        await trio.aclose_forcefully(self.stream)
-        await self.protocol.handle(Closed())
+                return True
+        return False
 
-    async def _leave(self) -> None:
-        """Say that no more will come, and let the reader see the client off."""
-        self._leaving = True
-        async with self.send_lock:  # behind what is being sent
-            with contextlib.suppress(*GONE):
-                await self.stream.send_eof()
-        self._reading.deadline = trio.current_time() + self._deadlines.linger_s
-        await self.protocol.handle(Closed())
+    async def _listen(self, hear: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
+        """Return what `hear` returns; None if the client has had its time."""
+        while (due_s := self._due_s()) > trio.current_time():
+            self._listening = trio.CancelScope(deadline=due_s)
+            with self._listening:
+                return await hear()
+        return None
 
-    async def _read_data(self) -> None:
-        head_due_s = trio.current_time() + self._deadlines.head_s
-        with self._reading, contextlib.suppress(*GONE):
-            while data := await self._receive(head_due_s):
-                if not self._leaving:  # else what comes is read away and nobody's
-                    await self.protocol.handle(RawData(bytes(data)))
-                    head_due_s = self._next_head_due(head_due_s)
-        self._leaving = True
-        await self.protocol.handle(Closed())
-
-    async def _receive(self, due_s: float) -> bytes | bytearray:
-        if not self._leaving:
-            self._reading.deadline = due_s
-        data = await self.stream.receive_some(MAX_RECV)
-        if not self._leaving:
-            self._reading.deadline = inf  # handling may wait for the application as long as that takes
-        return data
-
-    def _next_head_due(self, due_s: float) -> float:
-        """Return when the head that has begun must be complete; the time runs from its first bytes."""
-        begun = self.protocol.stream is None and self.protocol.connection.trailing_data[0]
+    def _note_begun(self, *, begun: bool) -> None:
         if not begun:
-            return inf
-        return due_s if due_s != inf else trio.current_time() + self._deadlines.head_s
+            self._begun_s = inf
+        elif self._begun_s == inf:
+            self._begun_s = trio.current_time()
+
+    def _due_s(self) -> float:
+        """Return until when the client must have said something. This may move while it is waited for."""
+        limits = self._deadlines
+        if self._left_s != inf:
+            return self._left_s + limits.linger_s
+        if self._is_hypercorns and self.protocol.stream is not None:
+            return inf  # being answered takes as long as it takes
+        if self._ending:
+            return -inf
+        if self._begun_s != inf:
+            return self._begun_s + (limits.head_s if self._is_hypercorns else min(limits.head_s, PATIENCE_S))
+        return self._heard_s + (limits.head_s if self._heard_s == self._opened_s else limits.idle_s)
+
+
+def _read(fd: int) -> bytes | None:
+    """Return what has come, b"" at the end; None if nothing has."""
+    try:
+        return os.read(fd, READ_BYTES)
+    except BlockingIOError:
+        return None
+
+
+def _write(fd: int, data: bytes) -> int:
+    """Return how much of `data` the kernel took."""
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0

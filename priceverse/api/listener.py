@@ -6,7 +6,7 @@ that are open, asking each client to close; then close the idle ones, and give t
 
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,6 +19,7 @@ from hypercorn.typing import ASGIFramework
 from priceverse.api.access import AccessLog
 from priceverse.api.connection import GONE, Connection, Deadlines
 from priceverse.api.guard import MAX_HEAD_BYTES
+from priceverse.api.lane import CLOSED, Lane, Rules
 from priceverse.log import get_logger
 from priceverse.metrics import catalogue, tally
 
@@ -33,23 +34,31 @@ class Limits:
     """What clients may have of this process."""
 
     connections: int = 2000
-    idle_s: float = 75.0  # longer than the 60 s that proxies keep their upstream connections
     farewell_s: float = 0.5
     grace_s: float = 5.0
     deadlines: Deadlines = field(default_factory=Deadlines)
 
 
 class Server:
-    """Serves `app` to whoever connects. `busy` is the whole response for a client too many."""
+    """Serves `app` to whoever connects. `busy` is the whole response for a client too many.
 
-    def __init__(self, app: ASGIFramework, *, limits: Limits, busy: bytes) -> None:
+    `lanes` are the rules of the fast lane, closed if there are none.
+    """
+
+    def __init__(self, app: ASGIFramework, *, limits: Limits, busy: bytes, lanes: Rules = CLOSED) -> None:
         self._app = ASGIWrapper(app)
+        self._lanes = lanes
         self._limits = limits
         self._busy = busy
-        self._config = _config(limits)
+        self._config = _config()
         self._context = WorkerContext(None)
         self._refusing = 0
-        self.connections = 0
+        self._open: set[Connection] = set()
+
+    @property
+    def connections(self) -> int:
+        """Return how many are open."""
+        return len(self._open)
 
     async def serve(
         self,
@@ -76,26 +85,40 @@ class Server:
             self._limits.deadlines.hard_s = deadline_s
             connections.cancel_scope.deadline = deadline_s
             await self._context.terminated.set()
+            for each in self._open:
+                each.end_when_idle()
 
     async def _handle(self, stream: trio.SocketStream) -> None:
         """Serve one connection. Nothing that happens in it may reach its neighbours: the boundary of a connection."""
         if self.connections >= self._limits.connections:
             await self._refuse(stream)
             return
-        self._count(1)
         try:
-            _tune(stream, self._limits.deadlines.send_s)
-            await Connection(self._app, self._config, self._context, self._limits.deadlines, stream).run()
+            async with self._counted(stream) as connection:
+                await connection.run()
         except* GONE:
             pass
         except* Exception:
             log.exception("connection_failed")
-        finally:
-            self._count(-1)
 
-    def _count(self, change: int) -> None:
-        self.connections += change
+    @contextlib.asynccontextmanager
+    async def _counted(self, stream: trio.SocketStream) -> AsyncIterator[Connection]:
+        connection = Connection(
+            self._app,
+            self._config,
+            self._context,
+            stream,
+            deadlines=self._limits.deadlines,
+            lane=Lane(self._lanes, _address(stream)),
+        )
+        _tune(stream, self._limits.deadlines.send_s)
+        self._open.add(connection)
         tally.gauge(catalogue.CONNECTIONS, self.connections)
+        try:
+            yield connection
+        finally:
+            self._open.discard(connection)
+            tally.gauge(catalogue.CONNECTIONS, self.connections)
 
     async def _refuse(self, stream: trio.SocketStream) -> None:
         """Tell a client too many so, if it listens; as many at once as are served."""
@@ -112,14 +135,19 @@ class Server:
             self._refusing -= 1
 
 
-def _config(limits: Limits) -> Config:
+def _config() -> Config:
     config = Config()
     config.include_server_header = False
     config.h11_max_incomplete_size = MAX_HEAD_BYTES
-    config.keep_alive_timeout = limits.idle_s
     config.keep_alive_max_requests = 1_000_000
     config.logger_class = AccessLog
     return config
+
+
+def _address(stream: trio.SocketStream) -> str:
+    """Return who connects; a peer on a unix socket has no name."""
+    peer = stream.socket.getpeername()
+    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 def _tune(stream: trio.SocketStream, send_s: float) -> None:

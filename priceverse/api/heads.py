@@ -1,0 +1,22 @@
+"""What a request's head says of the calls in it, read alike in either lane. Pure."""
+
+from typing import Protocol
+
+from priceverse.rpc.endpoint import Head
+
+
+class Fields(Protocol):
+    """A head's fields; whoever has them finds names in lower case."""
+
+    def get(self, name: str, absent: str, /) -> str:
+        """Return the first field of that name."""
+        ...
+
+
+def head_of(address: str, fields: Fields) -> Head:  # noqa: ARG001 - who is charged is not yet asked
+    """Return what the head of a request from `address` says."""
+    return Head(
+        request_id=fields.get("x-request-id", ""),
+        trace_id=fields.get("x-trace-id", ""),
+        traceparent=fields.get("traceparent", ""),
+    )
