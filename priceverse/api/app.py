@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from priceverse import __version__
+from priceverse.api.heads import head_of
 from priceverse.api.live import LivePrices
 from priceverse.api.page import Asset, assets
 from priceverse.api.stream import PriceStream
@@ -177,12 +178,7 @@ def _add_errors(app: Application, endpoint: Endpoint) -> None:
 
 
 def _head() -> Head:
-    headers = request.headers
-    return Head(
-        request_id=headers.get("X-Request-ID", ""),
-        trace_id=headers.get("X-Trace-ID", ""),
-        traceparent=headers.get("traceparent", ""),
-    )
+    return head_of(request.remote_addr or "", request.headers)
 
 
 def _response(reply: HttpReply) -> Response:
