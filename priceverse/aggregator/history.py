@@ -1,9 +1,10 @@
 """Settled instants on their way to PostgreSQL: kept in order, stored with the checkpoint they reach, then acknowledged.
 
-    Desk.settle ─▶ Outbox ─▶ one transaction (rows + checkpoints) ─▶ XACK
+    Desk.settle ─▶ Outbox ─▶ one transaction (rows + candles + checkpoints) ─▶ XACK
 
 The rule: acknowledge after commit, never before. While PostgreSQL is away the outbox grows up to a bound; what a killed
-process had in it is computed again from the stream, to the same digits.
+process had in it is computed again from the stream, to the same digits. A commit whose fate is unknown is sent again:
+the checkpoint tells what of it is new.
 """
 
 from collections import Counter, deque
@@ -17,8 +18,10 @@ from priceverse.aggregator.patience import patiently
 from priceverse.bus import group
 from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.bus.entries import StreamId
-from priceverse.db import prices as table
+from priceverse.db import commits
+from priceverse.db.commits import Fenced, Portion
 from priceverse.db.pool import Database
+from priceverse.db.prices import HistoryRow
 from priceverse.log import get_logger
 from priceverse.metrics import catalogue as metric
 from priceverse.metrics import tally
@@ -31,24 +34,22 @@ BATCH = 500
 
 Store = Callable[[Sequence[Settled]], Awaitable[None]]
 Acknowledge = Callable[[Mapping[str, int]], Awaitable[None]]
-
-
-async def positions(db: Database, pairs: Collection[str]) -> dict[str, int]:
-    """Return the stream time up to which the history of each pair is stored. Raises DatabaseUnavailable."""
-    found = await table.checkpoints(db, sorted(pairs))
-    return {pair: StreamId.parse(stream_id).ms + 1 for pair, stream_id in found.items()}
+Tell = Callable[[str], None]
 
 
 async def commit(db: Database, settled: Sequence[Settled]) -> None:
-    """Store rows and the positions they reach, all or nothing. Raises DatabaseUnavailable."""
-    rows = [
-        table.HistoryRow(row.pair, row.price, row.timestamp_ms, row.method, row.sources, row.volume)
-        for done in settled
+    """Store rows, candles and the positions they reach, all or nothing. Raises DatabaseUnavailable, Fenced."""
+    portions = [_portion(done) for done in settled]
+    await commits.commit(db, portions)
+    tally.count(metric.ROWS, sum(len(portion.rows) for portion in portions))
+
+
+def _portion(done: Settled) -> Portion:
+    rows = tuple(
+        HistoryRow(row.pair, row.price, row.timestamp_ms, row.method, row.sources, row.volume, row.reasons)
         for row in done.rows
-    ]
-    reached = [table.Checkpoint(pair, str(StreamId.before(ms))) for pair, ms in reach(settled).items()]
-    await table.insert(db, rows, reached)
-    tally.count(metric.ROWS, len(rows))
+    )
+    return Portion(done.pair, str(StreamId.before(done.position_ms)), done.epoch, rows, done.candles)
 
 
 def reach(settled: Sequence[Settled]) -> dict[str, int]:
@@ -64,11 +65,16 @@ async def acknowledge(door: RedisDoor, reached: Mapping[str, int]) -> None:
 
 
 class Outbox:
-    """What is settled and not stored yet. `store` raises DatabaseUnavailable; `acknowledge` hears what is stored."""
+    """What is settled and not stored yet. `acknowledge` hears what is stored.
 
-    def __init__(self, store: Store, acknowledge: Acknowledge) -> None:
+    `store` raises DatabaseUnavailable, and Fenced when a pair has a newer owner: what waits of it is given up, and
+    `fenced` hears its name.
+    """
+
+    def __init__(self, store: Store, acknowledge: Acknowledge, fenced: Tell = lambda _: None) -> None:
         self._store = store
         self._acknowledge = acknowledge
+        self._fenced = fenced
         self._waiting: deque[Settled] = deque()
         self._filled = trio.Event()
         self._stored = trio.Event()
@@ -96,9 +102,19 @@ class Outbox:
         while True:
             await self._filled.wait()
             batch = list(islice(self._waiting, BATCH))
-            await patiently(lambda: self._store(batch), task="history")  # noqa: B023 - awaited right here
+            try:
+                await patiently(lambda: self._store(batch), task="history")  # noqa: B023 - awaited right here
+            except Fenced as fenced:
+                self.discard({fenced.pair})
+                self._fenced(fenced.pair)
+                continue
             self._remove(batch)
             await self._acknowledge(reach(batch))
+
+    def discard(self, pairs: Collection[str]) -> None:
+        """Forget what waits of pairs that are not ours any more: their owner computes it."""
+        self._waiting = deque(done for done in self._waiting if done.pair not in pairs)
+        self._changed()
 
     async def flushed(self, pairs: Collection[str], within_s: float) -> bool:
         """Wait until nothing of `pairs` waits any more, at most `within_s`; tell whether that came true."""
@@ -112,8 +128,11 @@ class Outbox:
         stored = set(map(id, batch))
         while self._waiting and id(self._waiting[0]) in stored:  # others may have been given up meanwhile
             self._waiting.popleft()
+        self.last_row_ms.update({row.pair: row.timestamp_ms for done in batch for row in done.rows})
+        self._changed()
+
+    def _changed(self) -> None:
         if not self._waiting:
             self._filled = trio.Event()
-        self.last_row_ms.update({row.pair: row.timestamp_ms for done in batch for row in done.rows})
         self._stored.set()
         self._stored = trio.Event()

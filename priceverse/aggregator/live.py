@@ -1,7 +1,7 @@
 """Live prices on their way to Redis: as soon as they are due, and again and again while the market is quiet."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -38,10 +38,11 @@ class Latencies:
 
 
 class Publisher:
-    """Publishes what the desk says is due; `wake` it when trades came."""
+    """Publishes what the desk says is due, of pairs that are surely ours; `wake` it when trades came."""
 
-    def __init__(self, desk: Desk, door: RedisDoor) -> None:
+    def __init__(self, desk: Desk, door: RedisDoor, is_sure: Callable[[str], bool]) -> None:
         self._desk = desk
+        self._is_sure = is_sure
         self._writer = PriceWriter(door)
         self._woken = trio.Event()
         self.latencies = Latencies()
@@ -58,7 +59,7 @@ class Publisher:
             with trio.move_on_after(self._idle_s()):
                 await self._woken.wait()
             self._woken = trio.Event()
-            due = self._desk.due(now_ms())
+            due = [each for each in self._desk.due(now_ms()) if self._is_sure(each.pair)]
             if due and not await self._publish(due):
                 await trio.sleep(AWAY_S)
 

@@ -11,7 +11,7 @@ from priceverse.pricing.schedule import Grid, Pace
 def grid(settings: Settings) -> Grid:
     """Return the instants of history."""
     chosen = settings.aggregation
-    return Grid(chosen.interval, chosen.window_size, chosen.lateness_ms)
+    return Grid(chosen.interval, chosen.window_size, chosen.lateness_ms, chosen.candle_lateness_ms)
 
 
 def pace(settings: Settings) -> Pace:

@@ -17,7 +17,8 @@ from priceverse.aggregator.ownership import Ownership
 from priceverse.aggregator.reading import Reading
 from priceverse.aggregator.report import Report
 from priceverse.bus.client import RedisDoor
-from priceverse.bus.trades import BLOCK_S, TradeReader
+from priceverse.bus.leases import Leases
+from priceverse.bus.trades import BLOCK_S
 from priceverse.config.settings import Settings
 from priceverse.db.pool import Database
 from priceverse.metrics import tally
@@ -50,10 +51,15 @@ async def serve(settings: Settings, duties: Duties) -> None:
         RedisDoor(settings.redis) as door,
         RedisDoor(settings.redis, extra_timeout_s=BLOCK_S) as reading_door,
         Database(settings.database) as db,
+        Leases(door, "pair") as leases,
     ):
         desk = Desk(plan.pace(settings), Rates(max_age_days=settings.cbr.max_age_days))
-        outbox = Outbox(partial(history.commit, db), partial(history.acknowledge, door))
-        publisher = Publisher(desk, live_door)
+
+        def missed(pair: str) -> None:
+            ownership.miss(pair)
+
+        outbox = Outbox(partial(history.commit, db), partial(history.acknowledge, door), missed)
+        publisher = Publisher(desk, live_door, leases.is_sure)
 
         def on_read(trades: int) -> None:
             outbox.put(desk.settle())
@@ -61,15 +67,17 @@ async def serve(settings: Settings, duties: Duties) -> None:
                 publisher.wake()
                 duties.count("trades", trades)
 
-        reading = Reading(TradeReader(reading_door, duties.child), door, on_read)
-        ownership = Ownership(settings, desk=desk, reading=reading, outbox=outbox, db=db, door=door)
+        reading = Reading(
+            door, leases, reading_door=reading_door, child=duties.child, on_read=on_read, on_robbed=missed
+        )
+        ownership = Ownership(settings, desk=desk, reading=reading, outbox=outbox, db=db, door=door, leases=leases)
         report = Report(desk=desk, reading=reading, outbox=outbox, publisher=publisher)
         duties.provide(report.stats)
         duties.on_ask("streams", report.streams)
         with tally.watching(report.samples):
             async with trio.open_nursery() as nursery:
                 await nursery.start(rate.follow, desk, door, db)
-                for loop in (outbox.run, publisher.run, reading.run):
+                for loop in (outbox.run, publisher.run, reading.run, ownership.run):
                     nursery.start_soon(loop)
                 nursery.start_soon(report.run, door, settings.app.name, duties.child)
                 nursery.start_soon(_obey, duties, ownership)

@@ -4,17 +4,21 @@ from dataclasses import dataclass
 
 from priceverse.aggregator.patience import patiently
 from priceverse.bus.client import RedisDoor
-from priceverse.bus.trades import Entries, StreamId, page
+from priceverse.bus.trades import BEGINNING, Entries, StreamId, page
 from priceverse.pricing.pricer import PairPricer
 
 
 @dataclass(slots=True, eq=False)
 class Followed:
-    """Everything up to `cursor` has been fed to the pricer, save `unreadable` entries that nobody of us wrote."""
+    """Everything up to `cursor` has been fed to the pricer, save `unreadable` entries that nobody of us wrote.
+
+    After `since` the group gives entries to nobody else.
+    """
 
     pricer: PairPricer
     cursor: StreamId
     unreadable: int = 0
+    since: StreamId = BEGINNING
 
     def take(self, entries: Entries) -> int:
         """Feed what was read next; return how many trades."""

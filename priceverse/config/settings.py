@@ -1,12 +1,12 @@
 """Every configuration key: name, type, default, bounds and meaning. The only place where a default stands.
 
-The root validates the tree once (`load`) and hands it to the children as JSON; `Settings.model_validate` reads it back.
+The root validates the tree once (`load`) and hands each child its part of it as JSON (`grants`).
 Durations keep the seed's milliseconds where the seed named the key; new keys carry their unit in their name.
 """
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, SerializationInfo, model_validator
 
@@ -39,6 +39,14 @@ class Section(BaseModel):
             return data
         unset = {name for name, field in cls.model_fields.items() if field.default is None and data.get(name) == ""}
         return {key: None if key in unset else value for key, value in data.items()}
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """Say why a key is not there: a child has only its part of the tree."""
+            if name in type(self).model_fields:
+                raise AttributeError(f"{type(self).__name__}.{name} is not given to this child: see config/grants.py")
+            return super().__getattr__(name)
 
 
 class App(Section):
@@ -87,6 +95,9 @@ class Redis(Section):
     tls: bool = Field(False, description="Use TLS and verify the server's certificate and name.")
     tls_ca: Path | None = Field(None, description="CA file for `tls`; default: the system's.")
     timeout_s: float = Field(5.0, gt=0, le=60, description="Bound on every command, seconds.")
+    stream_max_entries: int = Field(
+        1_000_000, ge=1000, le=100_000_000, description="A longer stream of trades is cut, read or not (an alarm)."
+    )
 
 
 class Venue(Section):
@@ -163,6 +174,7 @@ class Aggregation(Section):
     interval: int = Field(10_000, ge=1000, le=3_600_000, description="Grid of price_history rows, ms.")
     window_size: int = Field(30_000, ge=1000, le=3_600_000, description="Length of the price window, ms.")
     lateness_ms: int = Field(2000, ge=0, le=60_000, description="How long a history row waits for late trades.")
+    candle_lateness_ms: int = Field(3_600_000, ge=0, le=86_400_000, description="An older trade enters no candle, ms.")
     publish_interval_ms: int = Field(250, ge=20, le=10_000, description="Shortest time between live prices of a pair.")
     heartbeat_ms: int = Field(1000, ge=100, le=30_000, description="A quiet pair's last price is published so often.")
     method: Method = Field(Method.VWAP, description="How venue prices become one.")
@@ -170,7 +182,9 @@ class Aggregation(Section):
     max_deviation: Decimal = Field(Decimal("0.05"), gt=0, le=1, description="A venue further from the median is out.")
     max_weight: Decimal = Field(Decimal(1), gt=0, le=1, description="Largest share of one venue; 1 is no cap.")
     max_source_age_ms: int = Field(30_000, ge=1000, le=3_600_000, description="A venue without newer trades is stale.")
-    stream_keep_s: int = Field(3600, ge=60, le=86_400, description="Trades are kept in Redis so long.")
+    stream_keep_s: int = Field(
+        4500, ge=60, le=90_000, description="Trades are kept in Redis so long; a repeated one is known so long."
+    )
 
 
 class Api(Section):

@@ -3,7 +3,7 @@
 The rule: a row that is there already stays as it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar
@@ -56,11 +56,11 @@ class HistoryRow:
 
 async def insert(db: Database, rows: Sequence[HistoryRow]) -> None:
     """Store rows, all or nothing; rows that exist stay as they are. Raises DatabaseUnavailable."""
-    await in_partitions(db, rows, lambda connection: write(connection, rows))
+    await in_partitions(db, [row.timestamp_ms for row in rows], lambda connection: write(connection, rows))
 
 
-async def in_partitions(db: Database, rows: Sequence[HistoryRow], work: Callable[[psycopg.Connection], T]) -> T:
-    """Do `work`, which writes `rows`, in one transaction; days without a partition get one.
+async def in_partitions(db: Database, instants_ms: Iterable[int], work: Callable[[psycopg.Connection], T]) -> T:
+    """Do `work`, which writes rows and candles of `instants_ms`, in one transaction; days without a partition get one.
 
     Raises DatabaseUnavailable.
     """
@@ -69,7 +69,7 @@ async def in_partitions(db: Database, rows: Sequence[HistoryRow], work: Callable
     except psycopg.errors.CheckViolation as error:
         if error.diag.constraint_name is not None:
             raise  # a CHECK of ours; a missing partition has no name
-    days = sorted({to_datetime(row.timestamp_ms).date() for row in rows})
+    days = sorted({to_datetime(at_ms).date() for at_ms in instants_ms})
     await db.run(lambda connection: connection.execute(_ENSURE, (days,)))
     return await db.run(work)
 

@@ -109,4 +109,5 @@ def merged(candles: Iterable[Candle]) -> list[Candle]:
 
 def trade_key(exchange: str, trade_id: str) -> str:
     """Return what orders trades of the same millisecond: by venue, then by id, ids that are numbers by their value."""
-    return f"{exchange} {len(trade_id):03d} {trade_id}"
+    shown = trade_id if trade_id.isprintable() else ascii(trade_id)  # PostgreSQL takes no NUL
+    return f"{exchange} {len(trade_id):03d} {shown}"

@@ -12,6 +12,9 @@ SMALLEST, LARGEST = -24, 14
 PLACES = Decimal("1e-8")
 """Resolution of stored and served prices and volumes: the schema's numeric(24,8)."""
 
+STORABLE = Decimal(10) ** 16
+"""What the schema has no room for: a number of seventeen digits before the point."""
+
 EXACT = Context(prec=200, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 
@@ -32,6 +35,11 @@ def positive(value: Decimal | int | str) -> Decimal:
     if len(number.as_tuple().digits) > MAX_DIGITS or not SMALLEST <= number.adjusted() <= LARGEST:
         raise ValueError("absurd number")
     return number
+
+
+def is_storable(price: Decimal) -> bool:
+    """Tell whether the schema takes a number of eight places as a price: it is neither zero nor too large."""
+    return 0 < price < STORABLE
 
 
 def to_places(value: Decimal) -> Decimal:

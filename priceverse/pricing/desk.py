@@ -1,6 +1,6 @@
 """All pairs of one aggregator: which live prices are due, which rows of history are final.
 
-    PairPricer ─┬▶ settle() ─▶ Settled  (rows, and the position to which they bring the pair)
+    PairPricer ─┬▶ settle() ─▶ Settled  (rows, parts of candles, and the position to which they bring the pair)
     Reference ──┴▶ due(now) ─▶ Due      (live prices of a source pair and of those derived from it)
 
 The rule: derived pairs never hold up or spoil their source; without a rate they have no price, and the reason is kept.
@@ -8,14 +8,17 @@ The rule: derived pairs never hold up or spoil their source; without a rate they
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
+from priceverse.model.candle import Candle
 from priceverse.model.price import Price
 from priceverse.model.rate import Rate
+from priceverse.pricing import candles
 from priceverse.pricing.convert import RateFault, Rates
-from priceverse.pricing.index import Index, Verdict
-from priceverse.pricing.pricer import PairPricer
+from priceverse.pricing.index import Verdict
+from priceverse.pricing.pricer import PairPricer, Snapshot
 from priceverse.pricing.reference import Reference
-from priceverse.pricing.render import Moment, Row, price, row
+from priceverse.pricing.render import Moment, Outcome, Row, price, row
 from priceverse.pricing.schedule import Pace
 
 
@@ -23,13 +26,16 @@ from priceverse.pricing.schedule import Pace
 class Settled:
     """An instant of a pair that is final: its rows (none without a price), and the stream time it was complete at.
 
-    Once the rows are stored, entries with ids below `position_ms` are done with.
+    `candles` are what it adds to the buckets of its trades. Once all of it is stored, entries with ids below
+    `position_ms` are done with. `epoch` is the fencing number of the owner who computed it.
     """
 
     pair: str
     instant_ms: int
     position_ms: int
     rows: tuple[Row, ...]
+    candles: tuple[Candle, ...] = ()
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +52,11 @@ class Due:
 
 @dataclass(slots=True)
 class Seat:
-    """One owned pair: its pricer, the pairs derived from it, and the last live prices."""
+    """One owned pair: its pricer, the pairs derived from it, its owner's fencing number, and the last live prices."""
 
     pricer: PairPricer
     derived: tuple[str, ...] = ()
+    epoch: int = 0
     restored: tuple[Price, ...] = ()  # from before our time, repeated until there is a price of our own
     judged: Verdict | None = None  # the last verdict
     priced: tuple[Verdict, Moment] | None = None  # the last one with an index
@@ -97,19 +104,40 @@ class Desk:
         pricer = seat.pricer
         while pricer.closed and self._is_final(pricer, pricer.closed[0].instant_ms):
             snapshot = pricer.closed.popleft()
-            conversion = self.reference.at(snapshot.instant_ms) if self.reference else None
-            index = pricer.verdict_at(snapshot, conversion).index
-            rows = self._rows(seat, snapshot.instant_ms, index) if index else ()
-            yield Settled(pricer.pair, snapshot.instant_ms, pricer.grid.closes_ms(snapshot.instant_ms), rows)
+            verdict = pricer.verdict_at(snapshot, self._conversion(snapshot.instant_ms))
+            rows = self._rows(seat, snapshot.instant_ms, verdict) if verdict.index else ()
+            found = self._candles(seat, snapshot, verdict) if snapshot.parts else ()
+            position_ms = pricer.grid.closes_ms(snapshot.instant_ms)
+            yield Settled(pricer.pair, snapshot.instant_ms, position_ms, rows, found, seat.epoch)
+
+    def _conversion(self, instant_ms: int) -> Decimal | None:
+        return self.reference.at(instant_ms) if self.reference else None
 
     def _is_final(self, pricer: PairPricer, instant_ms: int) -> bool:
         return not (self.reference and pricer.market.needs_conversion) or self.reference.is_settled(instant_ms)
 
-    def _rows(self, seat: Seat, instant_ms: int, index: Index) -> tuple[Row, ...]:
-        method = seat.pricer.market.rules.method
+    def _rows(self, seat: Seat, instant_ms: int, verdict: Verdict) -> tuple[Row, ...]:
+        pricer = seat.pricer
+        start_ms = instant_ms - pricer.grid.window_ms
+        outcome = Outcome(pricer.pair, start_ms, instant_ms, pricer.market.rules.method, verdict)
         rate = self._rate(seat, instant_ms)
-        derived = [row(pair, instant_ms, index, method, rate) for pair in seat.derived if rate]
-        return (row(seat.pricer.pair, instant_ms, index, method), *derived)
+        derived = [row(outcome, pair, rate) for pair in seat.derived if rate]
+        return tuple(found for found in (row(outcome, pricer.pair), *derived) if found)
+
+    def _candles(self, seat: Seat, snapshot: Snapshot, verdict: Verdict) -> tuple[Candle, ...]:
+        pricer = seat.pricer
+        grid, market = pricer.grid, pricer.market
+        start_ms = snapshot.instant_ms - grid.window_ms
+        judgement = candles.Judgement(verdict, snapshot.levels, start_ms, market.rules)
+        entering, left = candles.value(snapshot.parts, market.quotes, self._conversion, judgement, grid.interval_ms)
+        own, unstorable = candles.render(pricer.pair, entering)
+        pricer.left.update(left + unstorable)
+        derived = (candles.render(pair, entering, self._official)[0] for pair in seat.derived)
+        return (*own, *(candle for found in derived for candle in found))
+
+    def _official(self, at_ms: int) -> Decimal | None:
+        found = self.rates.in_force(at_ms)
+        return None if isinstance(found, RateFault) else found.usd_rub
 
     def _due(self, seat: Seat, now_ms: int) -> Due:
         waiting_since_ms = self._judge(seat, now_ms) if seat.pricer.fresh else None

@@ -1,20 +1,23 @@
 """One source pair: its stream goes in entry by entry, out come snapshots for history and verdicts for live prices.
 
-    feed(entry) ─▶ Tape ─┬▶ history window ─▶ Snapshot at each instant of the grid (own currency, nothing judged yet)
-                         └▶ live window    ─▶ Verdict at any moment
+    feed(entry) ─▶ Known ─┬▶ Tape ─┬▶ history window ─┬▶ Snapshot at each instant of the grid
+                          │        └▶ live window     │  ─▶ Verdict at any moment
+                          └▶ Parts of candles ────────┘
 
 Snapshots are not judged here because a conversion may still be missing: the reference pair has a stream of its own.
 The rule: what `feed` and `reach` do depends on the entries and their ids alone.
 """
 
-from collections import Counter, deque
-from collections.abc import Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from priceverse.model.exchange import Quote
+from priceverse.pricing.candles import Part, gather
 from priceverse.pricing.entry import Entry, EntryId
 from priceverse.pricing.index import Rules, Verdict, judge
+from priceverse.pricing.known import Known
 from priceverse.pricing.schedule import SKEW_MS, Grid
 from priceverse.pricing.venue import Level, Venue, venue
 from priceverse.pricing.window import Tape, Tick, Window
@@ -36,10 +39,11 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The window that ends at an instant of the grid, by venue."""
+    """The window that ends at an instant of the grid, by venue, and what the instant adds to candles."""
 
     instant_ms: int
     levels: Mapping[str, tuple[Level, ...]]
+    parts: Sequence[Part] = ()
 
 
 class PairPricer:
@@ -52,10 +56,16 @@ class PairPricer:
         self.reached_ms = 0
         self.closed: deque[Snapshot] = deque()
         self.refused: Counter[str] = Counter()
+        self.left: Counter[str] = Counter()
+        self.late = 0
         self.fresh = False
         self.waiting_since_ms: int | None = None
         self._next_ms = grid.first_after(position_ms)
         self._closes_ms = grid.closes_ms(self._next_ms)
+        self._since_ms = self._closes_ms - grid.interval_ms  # what came before was added to candles, if it was ripe
+        self._floor_ms = grid.floor_ms(self._next_ms)
+        self._known = Known()
+        self._ripe: defaultdict[int, list[Tick]] = defaultdict(list)  # by the instant that adds them to candles
         start_ms = self._next_ms - grid.window_ms
         self._tape = Tape(start_ms)
         self._history = Window(self._tape, start_ms)
@@ -94,18 +104,21 @@ class PairPricer:
             self.refused[refusal] += 1
             return
         tick = Tick.of(entry)
-        self._tape.add(tick)
-        self._history.late(tick)
-        if self._live.late(tick) or tick.ms >= self._live.end_ms:
-            self.fresh = True
-            if self.waiting_since_ms is None or entry.received_ms < self.waiting_since_ms:
-                self.waiting_since_ms = entry.received_ms
+        instant_ms = self.grid.belongs_to(tick.ms)
+        if instant_ms >= self._next_ms:
+            self._ripe[instant_ms].append(tick)
+        elif stream_ms >= self._since_ms:
+            self._ripe[self._next_ms].append(tick)
+        if tick.ms >= self._tape.floor_ms:
+            self._put(tick, entry.received_ms)
+        elif stream_ms >= self._since_ms:
+            self.late += 1
 
     def reach(self, stream_ms: int) -> None:
         """Close the instants that are complete now that every entry with an id below `stream_ms` has been fed."""
         self.reached_ms = max(self.reached_ms, stream_ms)
         while self._closes_ms <= stream_ms:
-            if not len(self._tape):  # after a long silence: only the last of many empty instants
+            if self._tape.is_empty and not self._ripe:  # after a long silence: only the last of many empty instants
                 self._next_ms = self.grid.first_after(stream_ms) - self.grid.interval_ms
             self._close(self._next_ms)
             self._next_ms += self.grid.interval_ms
@@ -126,19 +139,31 @@ class PairPricer:
         self.fresh = False
         return found
 
+    def _put(self, tick: Tick, received_ms: int) -> None:
+        self._tape.add(tick)
+        self._history.late(tick)
+        if self._live.late(tick) or tick.ms >= self._live.end_ms:
+            self.fresh = True
+            if self.waiting_since_ms is None or received_ms < self.waiting_since_ms:
+                self.waiting_since_ms = received_ms
+
     def _refusal(self, entry: Entry, stream_ms: int) -> str | None:
-        if entry.timestamp_ms < self._tape.floor_ms:
+        ms = entry.timestamp_ms
+        if ms < self._floor_ms:
             return "late"
-        if entry.timestamp_ms >= stream_ms + SKEW_MS:
+        if ms >= stream_ms + SKEW_MS:
             return "ahead"
         if entry.exchange not in self.market.quotes:
             return "unknown_venue"
-        return "duplicate" if self._tape.is_known(entry.exchange, entry.trade_id) else None
+        return None if self._known.add(entry.exchange, entry.trade_id, ms) else "duplicate"
 
     def _close(self, instant_ms: int) -> None:
         start_ms = instant_ms - self.grid.window_ms
         self._history.slide(start_ms, instant_ms)
-        self.closed.append(Snapshot(instant_ms, self._history.levels()))
+        parts = gather(self._ripe.pop(instant_ms, ()), self.grid.interval_ms)
+        self.closed.append(Snapshot(instant_ms, self._history.levels(), parts))
+        self._floor_ms = self.grid.floor_ms(instant_ms + self.grid.interval_ms)
+        self._known.forget(self._floor_ms)
         if self._live.start_ms < start_ms:  # nobody asks for live prices while the past is read again
             self._live.slide(start_ms, max(start_ms, self._live.end_ms))
         self._tape.forget(start_ms)

@@ -18,14 +18,19 @@ class Reference:
     """Follows the reference pair's stream from far enough back to convert every instant after `position_ms`."""
 
     def __init__(self, market: Market, grid: Grid, position_ms: int) -> None:
-        self.pricer = PairPricer(market, grid, self.earlier(grid, position_ms))
+        self.since_ms = self.earlier(grid, position_ms)
+        self.pricer = PairPricer(market, grid, self.since_ms)
         self._conversions = Conversions()
         self._live: tuple[Decimal, int] | None = None
 
     @staticmethod
     def earlier(grid: Grid, position_ms: int) -> int:
-        """Return the position from which the reference must be followed to serve rows after `position_ms`."""
-        return position_ms - REFERENCE_MAX_AGE_MS - grid.window_ms - grid.interval_ms
+        """Return the position from which the reference must be followed to serve rows after `position_ms`.
+
+        A late trade of a candle is converted by the instant that it belongs to.
+        """
+        oldest_ms = grid.floor_ms(grid.first_after(position_ms))
+        return oldest_ms - REFERENCE_MAX_AGE_MS - grid.interval_ms
 
     def settle(self) -> None:
         """Work out the conversions of the instants that are complete by now."""
@@ -52,6 +57,11 @@ class Reference:
             return None
         return self._live[0]
 
+    def serves(self, position_ms: int) -> bool:
+        """Tell whether rows after `position_ms` can be served: this follows the reference from far enough back."""
+        return self.since_ms <= self.earlier(self.pricer.grid, position_ms)
+
     def forget(self, before_ms: int) -> None:
-        """Drop what no instant from `before_ms` on can need."""
-        self._conversions.forget(before_ms)
+        """Drop what neither an instant from `before_ms` on nor a trade that is added with it can need."""
+        self.since_ms = max(self.since_ms, self.earlier(self.pricer.grid, self.pricer.grid.closes_ms(before_ms) - 1))
+        self._conversions.forget(self.pricer.grid.floor_ms(before_ms))

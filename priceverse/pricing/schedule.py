@@ -13,11 +13,15 @@ SKEW_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The instants of history rows: multiples of the interval, UTC."""
+    """The instants of history rows: multiples of the interval, UTC.
+
+    A row waits `lateness_ms` for late trades; candles take them until they are older than `candle_lateness_ms`.
+    """
 
     interval_ms: int = 10_000
     window_ms: int = 30_000
     lateness_ms: int = 2_000
+    candle_lateness_ms: int = 3_600_000
 
     def closes_ms(self, instant_ms: int) -> int:
         """Return the stream time at which a row is complete: only entries with smaller ids count."""
@@ -28,8 +32,19 @@ class Grid:
         return ((position_ms - self.lateness_ms) // self.interval_ms + 1) * self.interval_ms
 
     def needed_from_ms(self, position_ms: int) -> int:
-        """Return the stream time from which entries matter to the rows that are not complete at `position_ms`."""
-        return self.first_after(position_ms) - self.window_ms - SKEW_MS
+        """Return the stream time from which entries matter to what is not complete at `position_ms`.
+
+        That is where the first trade may have come that could be repeated now.
+        """
+        return self.floor_ms(self.first_after(position_ms)) - SKEW_MS
+
+    def floor_ms(self, instant_ms: int) -> int:
+        """Return how old a trade may be that arrives before an instant is complete, and after the one before it is."""
+        return instant_ms - max(self.window_ms, self.candle_lateness_ms)
+
+    def belongs_to(self, at_ms: int) -> int:
+        """Return the first instant after a trade's time: the first row that it counts in."""
+        return (at_ms // self.interval_ms + 1) * self.interval_ms
 
 
 @dataclass(frozen=True, slots=True)

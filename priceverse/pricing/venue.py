@@ -47,7 +47,7 @@ class Venue:
 def venue(exchange: str, levels: Sequence[Level], max_deviation: Decimal) -> Venue:
     """Sum up the levels (ascending, at least one) that lie within `max_deviation` of the median one."""
     total = sum(level.trades for level in levels)
-    kept = levels if total < MAJORITY else _near(levels, _median(levels, total), max_deviation)
+    kept = near(levels, max_deviation)
     trades = sum(level.trades for level in kept)
     return Venue(
         exchange,
@@ -57,6 +57,12 @@ def venue(exchange: str, levels: Sequence[Level], max_deviation: Decimal) -> Ven
         last_ms=max(level.last_ms for level in kept),
         wild=total - trades,
     )
+
+
+def near(levels: Sequence[Level], max_deviation: Decimal) -> Sequence[Level]:
+    """Return the levels without the wild ones, which are too far from the median one."""
+    total = sum(level.trades for level in levels)
+    return levels if total < MAJORITY else _near(levels, _median(levels, total), max_deviation)
 
 
 def _median(levels: Sequence[Level], total: int) -> Decimal:

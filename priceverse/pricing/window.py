@@ -1,6 +1,6 @@
 """The sliding window: the trades of one pair by event time, and exact running sums over a stretch of it.
 
-    Entry ─▶ Tick ─▶ Tape (each trade once) ─▶ Window (sums per venue) ─▶ Venue
+    Entry ─▶ Tick ─▶ Tape (by time) ─▶ Window (sums per venue) ─▶ Venue
 
 A pair has one tape and two windows over it: the live one follows the clock, the history one trails by the lateness.
 Sums are kept by price level, a price cut to four digits, so that a venue's median and its wild prints are known without
@@ -30,41 +30,47 @@ class Tick(NamedTuple):
     ms: int
     value: Decimal
     volume: Decimal
+    price: Decimal
 
     @classmethod
     def of(cls, entry: Entry) -> "Tick":
         """Return the tick of a trade."""
         key = (entry.exchange, LEVEL.plus(entry.price))
-        return cls(key, entry.trade_id, entry.timestamp_ms, EXACT.multiply(entry.price, entry.volume), entry.volume)
+        value = EXACT.multiply(entry.price, entry.volume)
+        return cls(key, entry.trade_id, entry.timestamp_ms, value, entry.volume, entry.price)
 
 
 class Tape:
-    """Ticks by millisecond, each (exchange, trade id) once, none older than `floor_ms`."""
+    """Ticks by millisecond, none older than `floor_ms`. A trade is put on it once: that is for its caller to know."""
 
     def __init__(self, floor_ms: int) -> None:
         self.floor_ms = floor_ms
         self.newest_ms = floor_ms - 1
         self._by_ms: dict[int, list[Tick]] = {}
-        self._ids: set[tuple[str, str]] = set()
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return sum(map(len, self._by_ms.values()))
 
-    def is_known(self, exchange: str, trade_id: str) -> bool:
-        """Tell whether this trade is on the tape: as long as it is, it cannot count twice."""
-        return (exchange, trade_id) in self._ids
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is no tick at all."""
+        return not self._by_ms
 
     def add(self, tick: Tick) -> None:
-        """Put a tick on the tape; it is neither known nor older than the floor."""
-        self._ids.add((tick.key[0], tick.trade_id))
-        self._by_ms.setdefault(tick.ms, []).append(tick)
-        self.newest_ms = max(self.newest_ms, tick.ms)
+        """Put a tick on the tape; it is not older than the floor."""
+        ms = tick.ms
+        ticks = self._by_ms.get(ms)
+        if ticks is None:
+            self._by_ms[ms] = [tick]
+        else:
+            ticks.append(tick)
+        if ms > self.newest_ms:  # noqa: PLR1730 - once per trade, and max() costs three times as much
+            self.newest_ms = ms
 
     def forget(self, before_ms: int) -> None:
-        """Raise the floor: what is older can never count again, and a repetition of it is too old to get in."""
+        """Raise the floor: what is older can never count again."""
         for ms in self._moments(self.floor_ms, before_ms):
-            for tick in self._by_ms.pop(ms):
-                self._ids.discard((tick.key[0], tick.trade_id))
+            del self._by_ms[ms]
         self.floor_ms = max(self.floor_ms, before_ms)
 
     def between(self, start_ms: int, end_ms: int) -> Iterator[Tick]:
@@ -139,19 +145,20 @@ class Window:
     def _add(self, ticks: Iterable[Tick]) -> None:
         sums = self._sums
         with localcontext(EXACT):
-            for key, _, ms, value, volume in ticks:
+            for key, _, ms, value, volume, _ in ticks:
                 total = sums.get(key)
                 if total is None:
                     total = sums[key] = _Sum()
                 total.value += value
                 total.volume += volume
                 total.trades += 1
-                total.last_ms = max(total.last_ms, ms)
+                if ms > total.last_ms:  # noqa: PLR1730 - once per trade, and max() costs three times as much
+                    total.last_ms = ms
 
     def _subtract(self, ticks: Iterable[Tick]) -> None:
         sums = self._sums
         with localcontext(EXACT):
-            for key, _, _, value, volume in ticks:
+            for key, _, _, value, volume, _ in ticks:
                 total = sums[key]
                 total.value -= value
                 total.volume -= volume

@@ -1,4 +1,4 @@
-"""Price rows and checkpoints: exact, idempotent, all or nothing, fenced."""
+"""Price rows: exact, idempotent, in partitions."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,20 +7,18 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from priceverse.clock import now_ms
 from priceverse.db import prices
 from priceverse.db.pool import Database
-from priceverse.db.prices import Checkpoint, Fenced, HistoryRow
+from priceverse.db.prices import HistoryRow
 from priceverse.model.price import Method
 
 Connect = Callable[[], psycopg.Connection]
 NOW_MS = now_ms() // 10_000 * 10_000
 ROW = HistoryRow("btc-usd", Decimal("64123.45678901"), NOW_MS, Method.MEDIAN, ("binance", "kraken"), Decimal("1.5"))
-HERE = Checkpoint("btc-usd", "1700000000000-0", 3)
 
 
 def rows_of(connect: Connect) -> list[tuple[object, ...]]:
@@ -48,49 +46,13 @@ async def test_the_same_row_again_changes_nothing(db: Database, connect: Connect
     assert rows_of(connect) == [("btc-usd", ROW.price), ("eth-usd", ROW.price)]
 
 
-async def test_rows_and_checkpoint_are_all_or_nothing(db: Database, connect: Connect) -> None:
-    bad = replace(ROW, pair="eth-usd", price=Decimal(-1))
-    with pytest.raises(psycopg.errors.CheckViolation):
-        await prices.insert(db, [ROW, bad], [HERE])
-    assert rows_of(connect) == []
-    assert await prices.checkpoints(db, ["btc-usd"]) == {}
-
-
-async def test_the_checkpoint_advances_with_the_rows(db: Database) -> None:
-    await prices.insert(db, [ROW], [HERE])
-    await prices.insert(db, [], [replace(HERE, stream_id="1700000000001-4")])
-    assert await prices.checkpoints(db, ["btc-usd", "eth-usd"]) == {"btc-usd": "1700000000001-4"}
-
-
-async def test_a_former_owner_stores_nothing(db: Database, connect: Connect) -> None:
-    await prices.insert(db, [], [HERE])
-    with pytest.raises(Fenced, match="btc-usd"):
-        await prices.insert(db, [ROW], [replace(HERE, stream_id="1700000009999-0", epoch=2)])
-    assert rows_of(connect) == []
-    assert await prices.checkpoints(db, ["btc-usd"]) == {"btc-usd": HERE.stream_id}
-
-
-async def test_of_many_owners_at_once_only_the_newest_remains(db: Database, connect: Connect) -> None:
-    async def own(epoch: int) -> None:
-        try:
-            await prices.insert(db, [], [replace(HERE, stream_id=f"{epoch}-0", epoch=epoch)])
-        except Fenced:
-            return
-
-    async with trio.open_nursery() as nursery:
-        for epoch in (3, 9, 1, 7, 5, 8, 2):
-            nursery.start_soon(own, epoch)
-    assert connect().execute("SELECT stream_id, epoch FROM checkpoint").fetchall() == [("9-0", 9)]
-
-
 async def test_a_day_that_nobody_made_a_partition_for_gets_one(db: Database, connect: Connect) -> None:
     days = [datetime(2031, 5, day, hour, tzinfo=UTC) for day, hour in ((1, 0), (1, 23), (4, 12))]
     rows = [replace(ROW, timestamp_ms=int(day.timestamp()) * 1000) for day in days]
-    await prices.insert(db, rows, [HERE])
+    await prices.insert(db, rows)
     assert len(rows_of(connect)) == 3
     made = connect().execute("SELECT to_regclass('price_history_20310501'), to_regclass('price_history_20310502')")
     assert made.fetchone() == ("price_history_20310501", None)
-    assert await prices.checkpoints(db, ["btc-usd"]) == {"btc-usd": HERE.stream_id}
 
 
 async def test_midnight_utc_belongs_to_the_new_day(db: Database, connect: Connect) -> None:
@@ -126,7 +88,7 @@ def test_every_storable_row_comes_back_exactly(
     at = NOW_MS // 86_400_000 * 86_400_000 + offset_ms
     row = HistoryRow("eth-usd", price, at, Method.VWAP, tuple(sources), volume)
     with connect() as connection, connection.transaction(force_rollback=True):
-        prices._insert(connection, [row], [])
+        prices.write(connection, [row])
         found = connection.execute(prices._LATEST, ("eth-usd",)).fetchone()
     assert found is not None
     assert (found[1], to_ms(found[2]), tuple(found[4]), found[5]) == (price, at, tuple(sources), volume)

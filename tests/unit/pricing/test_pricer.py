@@ -21,7 +21,7 @@ def pricer() -> PairPricer:
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        (ENTRY._replace(timestamp_ms=START - GRID.window_ms - GRID.interval_ms), "late"),
+        (ENTRY._replace(timestamp_ms=START - GRID.candle_lateness_ms - GRID.interval_ms), "late"),
         (ENTRY._replace(timestamp_ms=START + 1 + SKEW_MS), "ahead"),
         (ENTRY._replace(exchange="bybit"), "unknown_venue"),
         (ENTRY, "duplicate"),

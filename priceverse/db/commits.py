@@ -1,0 +1,174 @@
+"""What an aggregator commits: rows, candles and the checkpoint that they bring a pair to, in one transaction.
+
+    claim (at takeover) ─▶ epoch and position ─▶ commit: locked ─ fenced? ─ new? ─▶ rows, candles, checkpoint
+
+Candles are sums, so adding a portion twice would double it. The rule: a portion is stored if and only if it lies after
+the checkpoint, under the lock of the checkpoint; so it may be sent again when its fate is not known, and whoever lost a
+pair to a newer owner stores nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from priceverse.db import prices
+from priceverse.db.instants import to_datetime
+from priceverse.db.pool import Database
+from priceverse.db.prices import HistoryRow
+from priceverse.model.candle import Candle, merged
+
+_BEGINNING = "0-0"
+"""The position of a pair of which nothing is stored."""
+
+_MAKE = """
+    INSERT INTO checkpoint (pair, stream_id, epoch) SELECT pair, '0-0', 0 FROM unnest(%s::pair_symbol[]) AS pair
+    ON CONFLICT (pair) DO NOTHING
+"""
+_HOLD = """
+    SELECT pair::text, stream_id, epoch FROM checkpoint WHERE pair = ANY (%s::pair_symbol[]) ORDER BY pair FOR UPDATE
+"""
+_CLAIM = "UPDATE checkpoint SET epoch = %s, updated_at = now() WHERE pair = %s::pair_symbol"
+_ADVANCE = "UPDATE checkpoint SET stream_id = %s, epoch = %s, updated_at = now() WHERE pair = %s::pair_symbol"
+_READ = "SELECT pair::text, stream_id FROM checkpoint WHERE pair = ANY (%s::pair_symbol[]) AND stream_id <> '0-0'"
+_ADD = """
+    INSERT INTO price_history_5min AS mine (
+        pair, "timestamp", open, high, low, close, volume, vwap, trade_count, open_time, close_time, quote_volume,
+        open_key, close_key
+    )
+    SELECT pair, "timestamp", open, high, low, close, volume, round(quote_volume / nullif(volume, 0), 8), trade_count,
+           open_time, close_time, quote_volume, open_key, close_key
+    FROM unnest(
+        %s::pair_symbol[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+        %s::numeric[], %s::integer[], %s::timestamptz[], %s::timestamptz[], %s::numeric[], %s::text[], %s::text[]
+    ) AS portion (
+        pair, "timestamp", open, high, low, close, volume, trade_count, open_time, close_time, quote_volume, open_key,
+        close_key
+    )
+    ON CONFLICT (pair, "timestamp") DO UPDATE SET
+        open = CASE WHEN (excluded.open_time, excluded.open_key) < (mine.open_time, mine.open_key)
+            THEN excluded.open ELSE mine.open END,
+        high = greatest(mine.high, excluded.high),
+        low = least(mine.low, excluded.low),
+        close = CASE WHEN (excluded.close_time, excluded.close_key) > (mine.close_time, mine.close_key)
+            THEN excluded.close ELSE mine.close END,
+        volume = least(mine.volume + excluded.volume, 9999999999999999.99999999),
+        vwap = round((mine.quote_volume + excluded.quote_volume) / nullif(mine.volume + excluded.volume, 0), 8),
+        trade_count = mine.trade_count + excluded.trade_count,
+        open_time = least(mine.open_time, excluded.open_time),
+        close_time = greatest(mine.close_time, excluded.close_time),
+        quote_volume = mine.quote_volume + excluded.quote_volume,
+        open_key = CASE WHEN (excluded.open_time, excluded.open_key) < (mine.open_time, mine.open_key)
+            THEN excluded.open_key ELSE mine.open_key END,
+        close_key = CASE WHEN (excluded.close_time, excluded.close_key) > (mine.close_time, mine.close_key)
+            THEN excluded.close_key ELSE mine.close_key END
+        WHERE mine.source = 'trades'
+"""
+"""A candle that an exchange told us of is whole: it takes no portions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What the stream of `pair` came to up to and including `stream_id`, since the portion before.
+
+    `rows` and `candles` are of the pair and of those derived from it. `epoch` is the owner's fencing number.
+    """
+
+    pair: str
+    stream_id: str
+    epoch: int = 0
+    rows: tuple[HistoryRow, ...] = ()
+    candles: tuple[Candle, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A pair's position when it was claimed, None when nothing is stored. Not claimed: `beaten_by` is as high."""
+
+    stream_id: str | None
+    beaten_by: int | None = None
+
+
+class Fenced(Exception):  # noqa: N818 - reads as the state it reports
+    """A newer owner of `pair` is known: nothing was stored, and nothing may be."""
+
+    def __init__(self, pair: str, epoch: int) -> None:
+        super().__init__(f"{pair}: epoch {epoch} is over")
+        self.pair = pair
+
+
+async def claim(db: Database, pair: str, epoch: int) -> Claimed:
+    """Take a pair over as its owner number `epoch`, so that no former owner can store anything from now on.
+
+    Refused where a number as high is known: Redis, which gives the numbers, was emptied. Raises DatabaseUnavailable.
+    """
+    return await db.run(lambda connection: _claim(connection, pair, epoch))
+
+
+async def commit(db: Database, portions: Sequence[Portion]) -> None:
+    """Store portions, those of each pair in order, all or nothing; what is stored already is left out.
+
+    Raises DatabaseUnavailable, when the commit may have happened, and Fenced.
+    """
+    instants_ms = {row.timestamp_ms for portion in portions for row in portion.rows}
+    instants_ms |= {candle.start_ms for portion in portions for candle in portion.candles}
+    await prices.in_partitions(db, instants_ms, lambda connection: _commit(connection, portions))
+
+
+async def checkpoints(db: Database, pairs: Sequence[str]) -> Mapping[str, str]:
+    """Return pair → stream id of each pair of which something is stored. Raises DatabaseUnavailable."""
+    found = await db.run(lambda connection: connection.execute(_READ, (list(pairs),)).fetchall())
+    return dict(found)
+
+
+def _claim(connection: psycopg.Connection, pair: str, epoch: int) -> Claimed:
+    stream_id, known = _hold(connection, [pair])[pair]
+    position = None if stream_id == _BEGINNING else stream_id
+    if known >= epoch:
+        return Claimed(position, beaten_by=known)
+    connection.execute(_CLAIM, (epoch, pair))
+    return Claimed(position)
+
+
+def _commit(connection: psycopg.Connection, portions: Sequence[Portion]) -> None:
+    held = _hold(connection, sorted({portion.pair for portion in portions}))
+    for portion in portions:
+        if held[portion.pair][1] > portion.epoch:
+            raise Fenced(portion.pair, portion.epoch)
+    new = [portion for portion in portions if _place(portion.stream_id) > _place(held[portion.pair][0])]
+    prices.write(connection, [row for portion in new for row in portion.rows])
+    candles = merged(candle for portion in new for candle in portion.candles)
+    if candles:
+        connection.execute(_ADD, _columns(candles))
+    for last in {portion.pair: portion for portion in new}.values():
+        connection.execute(_ADVANCE, (last.stream_id, last.epoch, last.pair))
+
+
+def _hold(connection: psycopg.Connection, pairs: list[str]) -> dict[str, tuple[str, int]]:
+    """Lock the checkpoints of pairs, in one order for everybody, and return where they stand."""
+    connection.execute(_MAKE, (pairs,))
+    return {pair: (stream_id, epoch) for pair, stream_id, epoch in connection.execute(_HOLD, (pairs,))}
+
+
+def _place(stream_id: str) -> tuple[int, int]:
+    ms, _, sequence = stream_id.partition("-")
+    return int(ms), int(sequence)
+
+
+def _columns(candles: Sequence[Candle]) -> tuple[list[object], ...]:
+    ordered = sorted(candles, key=lambda candle: (candle.pair, candle.start_ms))
+    return (
+        [candle.pair for candle in ordered],
+        [to_datetime(candle.start_ms) for candle in ordered],
+        [candle.open for candle in ordered],
+        [candle.high for candle in ordered],
+        [candle.low for candle in ordered],
+        [candle.close for candle in ordered],
+        [candle.volume for candle in ordered],
+        [candle.trades for candle in ordered],
+        [to_datetime(candle.opened_ms) for candle in ordered],
+        [to_datetime(candle.closed_ms) for candle in ordered],
+        [candle.quote_volume for candle in ordered],
+        [candle.open_key for candle in ordered],
+        [candle.close_key for candle in ordered],
+    )
