@@ -7,15 +7,17 @@ after an ambiguous failure; readers tell trades apart by exchange and trade id.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from priceverse.bus import keys
-from priceverse.bus.client import RedisDoor, executed, pipeline
+from priceverse.bus.client import RedisDoor, RedisUnavailable, at_the_door, executed, pipeline
 from priceverse.bus.entries import BEGINNING, Received, StreamId, decode, encode
 from priceverse.bus.group import GroupLost, group_checked
+from priceverse.bus.trim import trim
 from priceverse.clock import now_ms
 from priceverse.config.settings import Redis as RedisSettings
 from priceverse.pricing.entry import Entry
@@ -53,32 +55,40 @@ Found = dict[str, Entries]
 
 
 class TradeWriter:
-    """Appends batches of trades, and forgets those older than `keep_s`."""
+    """Appends batches of trades, and forgets those that are older than `keep_s` and no longer needed."""
 
     def __init__(self, settings: RedisSettings, keep_s: float) -> None:
         self._door = RedisDoor(settings)
         self._keep_ms = int(keep_s * 1000)
+        self._most = settings.stream_max_entries
         self._trimmed_ms: dict[str, int] = {}
 
-    async def publish(self, batch: Sequence[Received]) -> None:
-        """Append `batch` in one round trip, in its order. Raises RedisUnavailable: then any part may be written."""
-        if batch:
-            await self._door.run(lambda client: self._append(client, batch))
+    async def publish(self, batch: Sequence[Received]) -> Mapping[str, int]:
+        """Append `batch` in one round trip, in its order; return how many unread entries of which pairs had to go.
+
+        Raises RedisUnavailable: then any part may be written.
+        """
+        return await self._door.run(lambda client: self._append(client, batch)) if batch else {}
 
     async def aclose(self) -> None:
         """Close the connection."""
         await self._door.aclose()
 
-    def _append(self, client: redis.Redis, batch: Sequence[Received]) -> None:
-        now = now_ms()
+    def _append(self, client: redis.Redis, batch: Sequence[Received]) -> dict[str, int]:
         with pipeline(client) as pipe:
             for received in batch:
                 pipe.execute_command("XADD", keys.trades(received.trade.pair), "*", *encode(received))
-            due = [pair for pair in {r.trade.pair for r in batch} if self._trim_is_due(pair, now)]
-            for pair in due:
-                pipe.xtrim(keys.trades(pair), minid=now - self._keep_ms, approximate=True)
             pipe.execute()
-        self._trimmed_ms.update(dict.fromkeys(due, now))
+        return self._trim(client, {received.trade.pair for received in batch})
+
+    def _trim(self, client: redis.Redis, pairs: Iterable[str]) -> dict[str, int]:
+        """Trim the streams of `pairs` that are due. Redis going away now is for the next batch to find."""
+        now, cut = now_ms(), {}
+        for pair in [pair for pair in pairs if self._trim_is_due(pair, now)]:
+            self._trimmed_ms[pair] = now
+            with suppress(RedisUnavailable), at_the_door():
+                cut[pair] = trim(client, pair, now - self._keep_ms, self._most)
+        return {pair: count for pair, count in cut.items() if count}
 
     def _trim_is_due(self, pair: str, now: int) -> bool:
         return abs(now - self._trimmed_ms.get(pair, 0)) >= TRIM_EVERY_MS

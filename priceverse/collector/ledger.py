@@ -4,9 +4,10 @@
 exchange, connected, since_ms, last_trade_ms (exchange time), trades {pair: n}, published, rejects {reason: n},
 duplicates, historical, block, reconnects, dropped, queue, skew_ms (median), latency_ms {upper bound: n} and
 latency_sum_ms (live ones), gaps (holes found), gaps_open, backfilled, lost [{pair, from_ms, to_ms, reason}] (the last
-few), lost_total,
-refused {symbol: words}, unanswered [symbol], redis (ok | away), error and error_code (of the last failure),
-next_attempt_ms.
+few), lost_total, cut_unread (entries that Redis had no room for before they were read), refused {symbol: words},
+unanswered [symbol], redis (ok | away), error and error_code (of the last failure), next_attempt_ms.
+
+`streams` is the answer to `ctl streams`: by pair, what of its trades is in the stream and what never will be.
 """
 
 from bisect import bisect_left
@@ -17,6 +18,7 @@ from statistics import median
 from typing import Any
 
 from priceverse.bus.trades import Received
+from priceverse.clock import iso_ms
 from priceverse.collector.admission import Verdict
 from priceverse.collector.reconnect import Ended
 from priceverse.model.loss import Loss
@@ -45,7 +47,8 @@ class Ledger:
         self._error_code = ""
         self._next_attempt_ms: int | None = None
         self._losses: deque[Loss] = deque(maxlen=LOSSES)
-        self._lost = 0
+        self._lost: Counter[str] = Counter()
+        self._last_loss: dict[str, Loss] = {}
         self._backfilled = 0
         self.breaks = 0
         """How often the last connection that there was has ended."""
@@ -53,6 +56,7 @@ class Ledger:
         self.gaps_open = 0
         self.published = 0
         self.dropped = 0
+        self.cut_unread = 0
         self.queue = 0
         self.is_redis_away = False
         self.refused: Mapping[str, str] = {}
@@ -106,7 +110,8 @@ class Ledger:
     def lost(self, loss: Loss) -> None:
         """Note trades that will never be had."""
         self._losses.append(loss)
-        self._lost += 1
+        self._lost[loss.pair] += 1
+        self._last_loss[loss.pair] = loss
 
     def written(self, trades: list[Received], now_ms: int) -> None:
         """Note trades that are in the stream since `now_ms`."""
@@ -114,6 +119,20 @@ class Ledger:
         taken_ms = [now_ms - each.trade.timestamp_ms for each in trades if not each.trade.historical]
         self._latency.update(bisect_left(LATENCY_BOUNDS_MS, each_ms) for each_ms in taken_ms)
         self._latency_sum_ms += sum(taken_ms)
+
+    def streams(self) -> dict[str, Any]:
+        """Return what the collector knows of each pair's stream, as JSON values."""
+        return {pair: self._stream(pair) for pair in sorted(self._trades.keys() | self._lost.keys())}
+
+    def _stream(self, pair: str) -> dict[str, Any]:
+        loss = self._last_loss.get(pair)
+        return {
+            "trades": self._trades[pair],
+            "losses": self._lost[pair],
+            "lost_from": iso_ms(loss.from_ms) if loss else None,
+            "lost_to": iso_ms(loss.to_ms) if loss else None,
+            "lost_reason": loss.reason.value if loss else None,
+        }
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything, as JSON values."""
@@ -134,7 +153,8 @@ class Ledger:
             "gaps_open": self.gaps_open,
             "backfilled": self._backfilled,
             "lost": [asdict(loss) for loss in self._losses],
-            "lost_total": self._lost,
+            "lost_total": self._lost.total(),
+            "cut_unread": self.cut_unread,
             "dropped": self.dropped,
             "queue": self.queue,
             "skew_ms": median(self._skews) if self._skews else None,

@@ -5,7 +5,7 @@ buffer fills, drops its oldest and counts them. Redis there, but slower than the
 drop anything: whoever reads the venue is asked to wait, and the burst stays in the socket.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import trio
@@ -28,9 +28,9 @@ LOG_EVERY_S = 10.0
 
 
 class Writer(Protocol):
-    """Where batches go: `bus.trades.TradeWriter`. Raises RedisUnavailable."""
+    """Where batches go: `bus.trades.TradeWriter`. Returns unread entries that had to go. Raises RedisUnavailable."""
 
-    async def publish(self, batch: list[Received], /) -> None: ...
+    async def publish(self, batch: list[Received], /) -> Mapping[str, int]: ...
 
 
 class Publisher:
@@ -87,13 +87,15 @@ class Publisher:
                 await self._idle.wait()
 
     async def _write(self, batch: list[Received]) -> None:
-        await self._retrying(self._writer.publish, batch)
+        cut: Mapping[str, int] = await self._retrying(self._writer.publish, batch)
         if self._ledger.is_redis_away:
             get_logger().info("redis_back", queue=len(self._buffer), dropped=self._buffer.dropped)
         self._ledger.is_redis_away = False
         self._ledger.queue = len(self._buffer)
         self._ledger.written(batch, clock.now_ms())
         self._on_written(len(batch))
+        for pair, count in cut.items():
+            self._note_cut(pair, count)
         if len(self._buffer) < CROWDED:
             self._make_room()
 
@@ -102,6 +104,13 @@ class Publisher:
         if self._room is not None:
             self._room.set()
             self._room = None
+
+    def _note_cut(self, pair: str, count: int) -> None:
+        """Tell that a stream grew too long for Redis, and its reader has lost what it had not read."""
+        self._ledger.cut_unread += count
+        suppressed = self._throttle.passes(f"cut {pair}", trio.current_time())
+        if suppressed is not None:
+            get_logger().error("stream_cut_unread", pair=pair, entries=count, suppressed=suppressed)
 
     def _note_absence(self, state: RetryCallState) -> None:
         self._ledger.is_redis_away = True

@@ -8,7 +8,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, SerializationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    PlainSerializer,
+    SecretStr,
+    SerializationInfo,
+    model_validator,
+)
 
 from priceverse.config.defaults import DEFAULT_PAIRS
 from priceverse.model.exchange import Exchange, Quote
@@ -187,11 +196,31 @@ class Aggregation(Section):
     )
 
 
+class RateLimit(Section):
+    enabled: bool = Field(True, description="Charge clients for calls; off: nobody is refused.")
+    methods: dict[str, Annotated[int, Field(ge=1, le=10_000_000)]] = Field(
+        default_factory=dict, description="Method → calls in 60 s of one client, where not the method's own."
+    )
+    streams: int = Field(20, ge=1, le=100_000, description="Streams that one client may have of a handler.")
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        (), description="Networks whose X-Forwarded-For is believed, read from right to left."
+    )
+
+
+class Auth(Section):
+    file: Path | None = Field(None, description="API keys and users, written by `priceverse keys`; none: no login.")
+    token_ttl_s: int = Field(900, ge=10, le=86_400, description="A token of /netron/authenticate is good so long.")
+
+
 class Api(Section):
     max_price_age_ms: int = Field(120_000, ge=1000, le=3_600_000, description="An older price is not served.")
     max_body_bytes: int = Field(65_536, ge=1024, le=1 << 20, description="A larger request body is refused with 413.")
     max_batch: int = Field(50, ge=1, le=1000, description="Most calls in one batch.")
     timeout_s: float = Field(30.0, gt=0, le=300, description="Longest time a call may take.")
+    openapi_public: bool = Field(False, description="Show /openapi.json to everybody, not to bearers only.")
+    cors_origins: tuple[str, ...] = Field(("*",), description="Origins whose pages may read answers; `*` is all.")
+    gzip_min_bytes: int = Field(1024, ge=0, le=1 << 20, description="Larger texts are compressed; 0: none is.")
+    rate_limit: RateLimit = RateLimit()
 
 
 class PoolSize(Section):
@@ -284,6 +313,7 @@ class Settings(Section):
     pairs: dict[PairName, Pair] = Field(default_factory=_default_pairs)
     aggregation: Aggregation = Aggregation()
     api: Api = Api()
+    auth: Auth = Auth()
     supervisor: Supervisor = Supervisor()
     retention: Retention = Retention()
     backfill: Backfill = Backfill()

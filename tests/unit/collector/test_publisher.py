@@ -20,14 +20,16 @@ class FakeWriter:
         self.written_s: list[float] = []
         self.is_away = False
         self.attempts = 0
+        self.cut: dict[str, int] = {}
 
-    async def publish(self, batch: list[Received]) -> None:
+    async def publish(self, batch: list[Received]) -> dict[str, int]:
         await trio.lowlevel.checkpoint()
         self.attempts += 1
         if self.is_away:
             raise RedisUnavailable("Connection refused")
         self.batches.append([received.trade.trade_id for received in batch])
         self.written_s.append(trio.current_time())
+        return self.cut
 
 
 class Bench:
@@ -135,3 +137,12 @@ async def test_nobody_waits_for_an_absent_redis(nursery: trio.Nursery, autojump_
         await room.wait()
     assert bench.publisher.crowded() is None
     assert bench.ledger.is_redis_away
+
+
+async def test_unread_entries_that_had_to_go_are_counted(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    bench = Bench()
+    bench.writer.cut = {"btc-usd": 700, "eth-usd": 1}
+    nursery.start_soon(bench.publisher.run)
+    bench.offer(1)
+    await bench.publisher.flush(1.0)
+    assert bench.ledger.snapshot()["cut_unread"] == 701
