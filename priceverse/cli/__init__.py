@@ -13,6 +13,8 @@ COMMANDS = {
     "ctl": "Look at and steer a running daemon.",
     "config": "Check, show and explain the configuration.",
     "migrate": "Bring the database schema up to date.",
+    "backfill": "Fill missing candles from the exchanges' history.",
+    "keys": "Add, list and revoke API keys and users.",
     "simulate": "Play the six exchanges and the Bank of Russia on loopback.",
     "decode": "Turn raw exchange frames on stdin into trades on stdout.",
     "capture": "Record the raw frames of an exchange.",

@@ -1,5 +1,6 @@
 """`usd_rub_rate`: the official rate by the date from which it is in force."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from priceverse.clock import now_ms
@@ -15,6 +16,7 @@ _LOAD = """
     SELECT date, rate, fetched_at FROM usd_rub_rate
     WHERE date >= coalesce((SELECT max(date) FROM usd_rub_rate WHERE date <= %(today)s), %(today)s) ORDER BY date
 """
+_OF_DAYS = "SELECT date, rate, fetched_at FROM usd_rub_rate WHERE date = ANY (%s::date[])"
 _MOSCOW_AHEAD_OF_UTC = timedelta(hours=3)
 
 
@@ -34,3 +36,9 @@ async def load(db: Database, today: date | None = None) -> tuple[Rate, ...]:
     return tuple(
         Rate(usd_rub=rate.normalize(), date=since, fetched_ms=to_ms(fetched)) for since, rate, fetched in found
     )
+
+
+async def of_days(db: Database, days: Sequence[date]) -> dict[date, Rate]:
+    """Return the rates that were set for these days in Moscow. Raises DatabaseUnavailable."""
+    found = await db.run(lambda connection: connection.execute(_OF_DAYS, (list(days),)).fetchall())
+    return {since: Rate(rate.normalize(), since, to_ms(fetched)) for since, rate, fetched in found}

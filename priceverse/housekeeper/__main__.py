@@ -4,7 +4,7 @@ import trio
 
 from priceverse.child import begin
 from priceverse.db.pool import Database
-from priceverse.housekeeper import keeping, rolling
+from priceverse.housekeeper import filling, keeping, rolling
 from supervisor.worker import Worker, run
 
 
@@ -14,6 +14,7 @@ async def main(worker: Worker) -> None:
     async with Database(settings.database) as db, trio.open_nursery() as nursery:
         nursery.start_soon(keeping.serve, db, settings.retention, worker.stopping, worker.count)
         nursery.start_soon(rolling.serve, db, worker.stopping, worker.count)
+        nursery.start_soon(filling.serve, db, settings, worker.stopping, worker.count)
         await worker.ready()
 
 

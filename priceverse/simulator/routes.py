@@ -7,6 +7,7 @@ Russia, `/control/faults` makes trouble, `/` tells what there is.
 from dataclasses import replace
 
 from priceverse.model.exchange import Exchange
+from priceverse.simulator import klines
 from priceverse.simulator.control import control
 from priceverse.simulator.hub import Hub
 from priceverse.simulator.venues import cbr
@@ -27,7 +28,7 @@ def respond(request: Request, hub: Hub, now_ns: int) -> Response:
             return control(inner, hub, now_ns)
         case venue if venue in set(Exchange):
             exchange = Exchange(venue)
-            return _busy(hub, exchange, now_ns) or hub.venues[exchange].rest(inner, now_ns)
+            return _busy(hub, exchange, now_ns) or _rest(inner, hub, exchange, now_ns)
         case _:
             return reply({"error": "unknown path"}, status=404)
 
@@ -40,6 +41,11 @@ def upgrade(request: Request, hub: Hub, now_ns: int) -> Upgrade | Response:
     exchange = Exchange(prefix)
     session = _busy(hub, exchange, now_ns) or hub.venues[exchange].session(inner, now_ns)
     return session if isinstance(session, Response) else (exchange, session)
+
+
+def _rest(request: Request, hub: Hub, exchange: Exchange, now_ns: int) -> Response:
+    found = hub.venues[exchange]
+    return klines.respond(exchange, request, found.history, now_ns) or found.rest(request, now_ns)
 
 
 def _busy(hub: Hub, exchange: Exchange, now_ns: int) -> Response | None:
