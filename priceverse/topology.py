@@ -1,14 +1,15 @@
 """Settings → the tree of processes: the one place where roles, counts and restart policy meet. Pure.
 
+A child gets only its own part of the settings (`config.grants`), so a reload replaces those whose part changed.
 Start order (children of one number start side by side, the next number when these are ready; stop is the reverse):
 0 the simulator, where this instance plays the exchanges itself; 1 what consumes trades; 2 the collectors; 3 the API.
 """
 
 import os
 import sys
-from collections.abc import Mapping
 from typing import Any
 
+from priceverse.config import grants
 from priceverse.config.settings import PoolSize, Settings
 from supervisor.spec import Autoscale, ChildSpec, ListenerSpec, PoolSpec, Strategy, TreeSpec
 
@@ -30,17 +31,27 @@ def tree(settings: Settings) -> TreeSpec:
         pools=(_aggregators(settings), _handlers(settings)),
         listeners=(ListenerSpec(name=API_LISTENER, host=settings.app.host, port=settings.app.port),),
         control=settings.supervisor.control_socket,
+        fixed={"metrics.listen": settings.metrics.listen},
     )
 
 
-def _child(settings: Settings, role: str, *, order: int, name: str = "", **extra: Any) -> ChildSpec:  # noqa: ANN401
+def _child(
+    settings: Settings,
+    role: str,
+    *,
+    order: int,
+    name: str = "",
+    exchange: str = "",
+    **extra: Any,  # noqa: ANN401
+) -> ChildSpec:
+    part = grants.give(settings, role, *([f"exchanges.{exchange}"] if exchange else []))
     return ChildSpec(
         name=name or role,
         role=role,
         argv=(sys.executable, "-m", f"priceverse.{role}", name or role),  # the name is for whoever reads `ps`
         env=LEAN,
         without_env=("PRICEVERSE_",),  # the settings came by the pipe; secrets stay out of /proc
-        settings={"settings": settings.for_child(), **extra.pop("settings_extra", {})},
+        settings=part,
         order=order,
         ready_timeout_s=settings.supervisor.ready_timeout_s,
         stop_timeout_s=settings.supervisor.stop_timeout_s,
@@ -49,8 +60,7 @@ def _child(settings: Settings, role: str, *, order: int, name: str = "", **extra
 
 
 def _collector(settings: Settings, exchange: str) -> ChildSpec:
-    own: Mapping[str, str] = {"exchange": exchange}
-    return _child(settings, "collector", order=2, name=f"collector.{exchange}", critical=True, settings_extra=own)
+    return _child(settings, "collector", order=2, name=f"collector.{exchange}", critical=True, exchange=exchange)
 
 
 def _aggregators(settings: Settings) -> PoolSpec:

@@ -78,10 +78,14 @@ def plan(old: TreeSpec, new: TreeSpec) -> Plan:
         removed=tuple(sorted(before.keys() - kept)),
         live=live | ({"tree": policies} if policies else {}),
         replaced=replaced,
-        refused=tuple(
-            f"{name}: needs a restart of the root" for name in _ROOT if getattr(old, name) != getattr(new, name)
-        ),
+        refused=tuple(f"{name}: needs a restart of the root" for name in _fixed(old, new)),
     )
+
+
+def _fixed(old: TreeSpec, new: TreeSpec) -> Iterator[str]:
+    """Yield what differs and cannot while the root runs."""
+    yield from (name for name in _ROOT if getattr(old, name) != getattr(new, name))
+    yield from (key for key in sorted(old.fixed.keys() | new.fixed.keys()) if old.fixed.get(key) != new.fixed.get(key))
 
 
 def _parts(tree: TreeSpec) -> dict[str, ChildSpec | PoolSpec]:
@@ -150,7 +154,7 @@ class Reloader:
         """Return the new description with what only the root's own restart can change left as it is."""
         old = self._tree.spec
         try:
-            return replace(new, listeners=old.listeners, control=old.control, control_group=old.control_group)
+            return replace(new, fixed=old.fixed, **{name: getattr(old, name) for name in _ROOT})
         except SpecError as fault:
             raise ControlError(f"needs a restart of the root: {fault}", code=3) from fault
 

@@ -160,7 +160,10 @@ class ListenerSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeSpec:
-    """All that one root runs. Without `control` there is no control socket, no lock and no reaping."""
+    """All that one root runs. Without `control` there is no control socket, no lock and no reaping.
+
+    `fixed` are values of the program round it that only a restart changes: a reload that finds another names its key.
+    """
 
     children: tuple[ChildSpec, ...] = ()
     pools: tuple[PoolSpec, ...] = ()
@@ -169,6 +172,7 @@ class TreeSpec:
     control_group: str | None = None
     backoff: Backoff = field(default_factory=Backoff)
     intensity: Intensity = field(default_factory=Intensity)
+    fixed: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_unique("tree: name", [*(child.name for child in self.children), *(pool.name for pool in self.pools)])

@@ -1,7 +1,6 @@
 """The root process: schema first, then the supervised tree. Shared by `run` and `up`; does no price work."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import click
 import tenacity
@@ -10,13 +9,12 @@ import trio
 from priceverse import __version__, log, topology
 from priceverse.cli.settings import EXIT_CONFIG
 from priceverse.cli.telemetry import Telemetry
-from priceverse.config.load import load
-from priceverse.config.settings import Settings
+from priceverse.config.settings import Logging, Settings
 from priceverse.db import migrate
 from priceverse.db.errors import DatabaseUnavailable
 from supervisor import runtime
 from supervisor.errors import SupervisorError
-from supervisor.events import Event
+from supervisor.events import Event, Name
 from supervisor.spec import TreeSpec
 
 SCHEMA_WAIT_S = 30.0
@@ -29,11 +27,14 @@ Bound = Mapping[str, tuple[str, int]]
 
 async def serve(
     settings: Settings,
-    reload: Callable[[], TreeSpec],
+    reread: Callable[[], Settings],
     on_ready: Callable[[Bound], None] | None = None,
 ) -> int:
-    """Run the tree of `settings` until a signal stops it; return the exit code of the process."""
-    log.configure(level=settings.logging.level, pretty=settings.logging.pretty, child="root", role="root")
+    """Run the tree of `settings` until a signal stops it; return the exit code of the process.
+
+    `reread` is asked for the settings as they are now whenever somebody wants a reload; it may raise ConfigError.
+    """
+    _log_as(settings.logging)
     try:
         with trio.move_on_after(SCHEMA_WAIT_S) as patience:
             await _prepare_schema(settings)
@@ -43,20 +44,28 @@ async def serve(
         if patience.cancelled_caught:
             log.get_logger().error("started_without_database", effect="live prices only until it answers")
             nursery.start_soon(_prepare_late, settings)
-        code = await _supervise(settings, reload, on_ready)
+        code = await _supervise(settings, reread, on_ready)
         nursery.cancel_scope.cancel()
     return code
 
 
 async def _supervise(
-    settings: Settings, reload: Callable[[], TreeSpec], on_ready: Callable[[Bound], None] | None
+    settings: Settings, reread: Callable[[], Settings], on_ready: Callable[[Bound], None] | None
 ) -> int:
     """Run the tree, and beside it whatever is served of its state; return when the tree has stopped."""
     telemetry = Telemetry(settings)
+    latest = settings
     code = EXIT_FAULT
+
+    def reload() -> TreeSpec:
+        nonlocal latest
+        latest = reread()
+        return topology.tree(latest)
 
     def on_event(event: Event) -> None:
         telemetry.on_event(event)
+        if event.name == Name.TREE_RELOADED:
+            _log_as(latest.logging)
         _log(event)
 
     async def run(*, task_status: trio.TaskStatus[runtime.Running]) -> None:
@@ -88,11 +97,6 @@ def _supervisor_errors(faults: BaseExceptionGroup[SupervisorError]) -> list[Supe
     ]
 
 
-def reread(config: Path | None) -> TreeSpec:
-    """Return the tree of the configuration as it is on disk now. Raises ConfigError."""
-    return topology.tree(load(config).settings)
-
-
 async def _prepare_schema(settings: Settings) -> None:
     """Migrate or check, as soon as PostgreSQL answers. Raises SchemaOutdated."""
     prepare = migrate.up if settings.database.migrate_on_start else migrate.check
@@ -120,6 +124,10 @@ async def _prepare_late(settings: Settings) -> None:
 def _refuse(fault: str, code: int) -> int:
     click.echo(f"priceverse: {fault}", err=True)
     return code
+
+
+def _log_as(wanted: Logging) -> None:
+    log.configure(level=wanted.level, pretty=wanted.pretty, child="root", role="root")
 
 
 def _log(event: Event) -> None:

@@ -19,5 +19,6 @@ def command(config: Path | None) -> None:
     import trio  # noqa: PLC0415 - a wrong configuration is told before anything slow
 
     from priceverse.cli import daemon  # noqa: PLC0415 - as above
+    from priceverse.config.load import load  # noqa: PLC0415 - as above
 
-    sys.exit(trio.run(daemon.serve, loaded.settings, lambda: daemon.reread(config)))
+    sys.exit(trio.run(daemon.serve, loaded.settings, lambda: load(config).settings))

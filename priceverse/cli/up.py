@@ -127,8 +127,9 @@ def _run(plan: Plan) -> int:
             for server in servers:
                 server.start()
             sections = {"redis": servers[0].settings, "database": servers[1].settings}
-            settings = load_or_exit(plan.config, plan.overrides(sections)).settings
-            code = _serve(plan, settings, servers, terminal)
+            overrides = plan.overrides(sections)
+            settings = load_or_exit(plan.config, overrides).settings
+            code = _serve(plan, settings, overrides, servers=servers, terminal=terminal)
         except KeyboardInterrupt:
             code = 128 + signal.SIGINT
         finally:
@@ -139,11 +140,13 @@ def _run(plan: Plan) -> int:
         return code
 
 
-def _serve(plan: Plan, settings: "Settings", servers: tuple[Any, ...], terminal: TextIO) -> int:
+def _serve(
+    plan: Plan, settings: "Settings", overrides: dict[str, Any], *, servers: tuple[Any, ...], terminal: TextIO
+) -> int:
     import trio  # noqa: PLC0415 - `--help` stays fast
 
-    from priceverse import topology  # noqa: PLC0415
     from priceverse.cli import daemon  # noqa: PLC0415
+    from priceverse.config.load import load  # noqa: PLC0415
     from priceverse.embedded.keeper import keep  # noqa: PLC0415
 
     async def main() -> int:
@@ -152,7 +155,9 @@ def _serve(plan: Plan, settings: "Settings", servers: tuple[Any, ...], terminal:
             for server in servers:
                 nursery.start_soon(keep, server, stopping)
             code = await daemon.serve(
-                settings, lambda: topology.tree(settings), lambda bound: _announce(plan, bound, terminal)
+                settings,
+                lambda: load(plan.config, overrides=overrides).settings,
+                lambda bound: _announce(plan, bound, terminal),
             )
             stopping.set()
         return code

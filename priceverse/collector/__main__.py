@@ -15,10 +15,11 @@ from supervisor.worker import Worker, run
 
 async def main(worker: Worker) -> None:
     """Collect until told to stop; leave with 69 when the exchange stays away."""
-    exchange = Exchange(worker.settings["exchange"])
+    exchange = Exchange(worker.name.removeprefix("collector."))
     settings = begin(worker, exchange=exchange)
     ledger = Ledger(exchange)
     worker.provide(ledger.snapshot)
+    worker.on_ask("streams", ledger.streams)
     tally.watch(lambda: figures.samples(ledger.snapshot()))
     duties = Duties(worker.name, worker.stopping, worker.ready, lambda n: worker.count("trades", n))
     ended = await serve(settings, exchange, duties, ledger)

@@ -70,6 +70,7 @@ def env(database_settings, redis_settings, tmp_path, dead):
         PRICEVERSE_APP__HOST="127.0.0.1",
         PRICEVERSE_APP__PORT="0",
         PRICEVERSE_SUPERVISOR__CONTROL_SOCKET=str(tmp_path / "control.sock"),
+        PRICEVERSE_METRICS__LISTEN="",
         PRICEVERSE_EXCHANGES__ENABLED="kraken",
         PRICEVERSE_EXCHANGES__KRAKEN__WS_URL=f"ws://{dead}",
         PRICEVERSE_EXCHANGES__OKX__WS_URL=f"ws://{dead}",
@@ -119,13 +120,18 @@ def eventually(ask, good):
         time.sleep(0.1)
 
 
-def status(env):
+def ctl(env, *words):
+    """Return the JSON that a control command prints."""
     socket_path = env["PRICEVERSE_SUPERVISOR__CONTROL_SOCKET"]
     done = subprocess.run(
-        [sys.executable, "-m", "priceverse", "ctl", "--socket", socket_path, "status", "--json"],
+        [sys.executable, "-m", "priceverse", "ctl", "--socket", socket_path, *words, "--json"],
         capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
     )  # fmt: skip
     return json.loads(done.stdout)
+
+
+def status(env):
+    return ctl(env, "status")
 
 
 def children(env):
@@ -162,6 +168,33 @@ def test_sighup_adds_and_removes_children_as_the_file_says(env, tmp_path):
         now = eventually(lambda: children(env), lambda c: isinstance(c, dict) and c.get("collector.okx") == "ready")
         eventually(lambda: children(env), lambda c: isinstance(c, dict) and "collector.kraken" not in c)
         assert "collector.okx" in now
+
+
+def test_a_reload_replaces_those_whose_settings_changed_and_names_the_rest(env, tmp_path):
+    del env["PRICEVERSE_METRICS__LISTEN"]
+    silent = '[metrics]\nlisten = ""\n'
+    file = tmp_path / "priceverse.toml"
+    file.write_text(silent, encoding="utf-8")
+    with daemon(env, "--config", str(file)):
+        eventually(lambda: children(env), lambda c: isinstance(c, dict) and set(c.values()) == {"ready"})
+        before = {child["name"]: child["pid"] for child in status(env)["children"]}
+
+        louder = '[logging]\nlevel = "debug"\n'
+        file.write_text(silent + louder, encoding="utf-8")
+        plan = ctl(env, "reload")
+        assert plan["live"] == {
+            name: ["settings.logging.level"]
+            for name in ("rates", "housekeeper", "collector.kraken", "aggregator", "api")
+        }
+        assert (plan["replaced"], plan["refused"]) == ({}, [])
+
+        loud = '[metrics]\nlisten = "127.0.0.1:0"\n'
+        file.write_text(louder + loud + "[cbr]\ninterval_s = 1800\n", encoding="utf-8")
+        plan = ctl(env, "reload")
+        assert plan["replaced"] == {"rates": ["settings.cbr.interval_s"]}
+        assert plan["refused"] == ["metrics.listen: needs a restart of the root"]
+        after = ctl(env, "wait", "--for", "ready", "--timeout", str(TIMEOUT_S))["children"]
+        assert {child["name"] for child in after if child["pid"] != before[child["name"]]} == {"rates"}
 
 
 def test_a_reload_of_a_wrong_file_changes_nothing(env, tmp_path):

@@ -20,7 +20,7 @@ PATIENCE_S = 20.0
 def tree(port: int) -> TreeSpec:
     settings = Settings(simulator=Simulator(listen_port=port, speed=10.0)).for_child()
     argv = (sys.executable, "-m", "priceverse.simulator")
-    child = ChildSpec(name="simulator", argv=argv, settings={"settings": settings}, beat_interval_s=0.5)
+    child = ChildSpec(name="simulator", argv=argv, settings=settings, beat_interval_s=0.5)
     return TreeSpec(children=(child,))
 
 

@@ -75,13 +75,14 @@ def test_a_plan_says_what_happens_to_whom():
         pools=(pool(keys=("k",)), pool("q", template=child("t", argv=("other",)))),
         listeners=(ListenerSpec(name="web"),),
         backoff=Backoff(max_s=9),
+        fixed={"metrics.port": 2},
     )
     assert plan(old, new).as_json() == {
         "added": ["d"],
         "removed": ["c"],
         "live": {"a": ["restart"], "p": ["keys"], "tree": ["backoff"]},
         "replaced": {"b": ["settings"], "q": ["argv"]},
-        "refused": ["listeners: needs a restart of the root"],
+        "refused": ["listeners: needs a restart of the root", "metrics.port: needs a restart of the root"],
     }
 
 

@@ -1,0 +1,72 @@
+"""Settings → tree: who is there, and whom a change of one key concerns."""
+
+import pytest
+
+from priceverse.config.settings import Settings
+from priceverse.model.exchange import Exchange
+from priceverse.topology import tree
+from supervisor.reload import Plan, plan
+
+COLLECTORS = {f"collector.{exchange}" for exchange in Exchange}
+EVERYBODY = COLLECTORS | {"rates", "housekeeper", "aggregator", "api"}
+ON_REDIS = EVERYBODY - {"housekeeper"}
+
+
+def changed(**sections: dict[str, object]) -> Settings:
+    return Settings.model_validate(sections)
+
+
+def plan_of(**sections: dict[str, object]) -> Plan:
+    return plan(tree(Settings()), tree(changed(**sections)))
+
+
+def test_every_exchange_has_a_critical_collector_and_both_pools_their_bounds():
+    made = tree(Settings())
+    children = {child.name: child for child in made.children}
+    assert children.keys() == COLLECTORS | {"rates", "housekeeper"}
+    assert {name for name, child in children.items() if child.critical} == COLLECTORS
+    assert {pool.name: (pool.minimum, pool.maximum) for pool in made.pools} == {"aggregator": (2, 8), "api": (2, 16)}
+
+
+@pytest.mark.parametrize(
+    ("sections", "concerned"),
+    [
+        ({"redis": {"timeout_s": 1}}, ON_REDIS),
+        ({"database": {"password": "new"}}, EVERYBODY),
+        ({"logging": {"level": "debug"}}, EVERYBODY),
+        ({"api": {"max_batch": 7}}, {"api"}),
+        ({"aggregation": {"interval": 5000}}, {"aggregator"}),
+        ({"aggregation": {"stream_keep_s": 60}}, {"aggregator"} | COLLECTORS),
+        ({"retention": {"raw_days": 3}}, {"housekeeper"}),
+        ({"cbr": {"interval_s": 5}}, {"rates"}),
+        ({"exchanges": {"kraken": {"ws_url": "wss://x", "quote": "usd"}}}, {"collector.kraken", "housekeeper"}),
+        ({"app": {"environment": "staging"}}, set()),
+        ({"supervisor": {"stop_timeout_s": 5}}, set()),
+    ],
+)
+def test_a_change_concerns_those_who_read_the_key(sections, concerned):
+    assert set(plan_of(**sections).replaced) == concerned
+
+
+def test_limits_of_the_supervisor_change_live():
+    made = plan_of(supervisor={"stop_timeout_s": 5, "handlers": {"max": 4}})
+    assert made.live.keys() == EVERYBODY
+    assert made.live["api"] == ("maximum", "stop_timeout_s")
+
+
+@pytest.mark.parametrize(
+    ("sections", "refused"),
+    [
+        ({"app": {"port": 1}}, "listeners"),
+        ({"supervisor": {"control_socket": "/x"}}, "control"),
+        ({"metrics": {"listen": ""}}, "metrics.listen"),
+    ],
+)
+def test_what_only_the_root_could_change_is_named(sections, refused):
+    assert plan_of(**sections).refused == (f"{refused}: needs a restart of the root",)
+
+
+def test_an_exchange_that_is_no_longer_wanted_goes_alone():
+    made = plan_of(exchanges={"enabled": ["kraken", "okx"]})
+    assert set(made.removed) == COLLECTORS - {"collector.kraken", "collector.okx"}
+    assert set(made.replaced) == {"api", "housekeeper"}
