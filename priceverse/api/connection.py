@@ -16,6 +16,7 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -31,6 +32,7 @@ from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent
 from hypercorn.utils import parse_socket_addr
 
 from priceverse.api.lane import Lane
+from priceverse.api.poller import Poller
 
 GONE = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
 """What a client can do to a connection at any moment; nobody's fault."""
@@ -125,10 +127,13 @@ class Connection(TCPServer):
         *,
         deadlines: Deadlines,
         lane: Lane,
+        poller: Poller,
     ) -> None:
         super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type] # upstream annotates TLS only
         self._deadlines = deadlines
         self._lane = lane
+        self._poller = poller
+        self._fd = stream.socket.fileno()
         self._reader = trio.CancelScope()
         self._listening = trio.CancelScope()
         self._opened_s = self._heard_s = trio.current_time()
@@ -136,6 +141,7 @@ class Connection(TCPServer):
         self._left_s = inf
         self._recycled = trio.Event()
         self._is_hypercorns = False
+        self._silent = False
         self._ending = False
 
     async def run(self) -> None:
@@ -157,7 +163,7 @@ class Connection(TCPServer):
         self._ending = True
         self._listening.deadline = self._due_s()
 
-    # The lane's turn: no task, no lock, no scope for a single request.
+    # The lane's turn: no task, no lock, no scope for a call.
 
     async def _run_lane(self, data: bytes) -> bytes:
         """Answer calls until there are bytes that are none; return those, or b"" when nothing more will come."""
@@ -169,28 +175,26 @@ class Connection(TCPServer):
             self._note_begun(begun=bool(lane.held) and lane.rest is None)
             if lane.rest is not None:
                 replies = await lane.finish()
-            elif lane.foreign:
+            elif lane.foreign or self._silent:
                 break
             else:
-                replies = await self._listen(self._answer_calls)
+                replies = await self._listen(partial(self._poller.watch, self._fd, self._answer_now))
         return lane.hand_over()
 
-    async def _answer_calls(self) -> bytes | None:
-        """Answer calls as they come, until one is not complete, or not at once to be answered, or none.
+    def _answer_now(self) -> bytes | None:
+        """Read what has come and answer the calls in it. The poller's step: it ends when something else is to be done.
 
-        Return replies that the client has not taken yet; None if it says no more. Waits for nothing but the client.
+        That is with the part of the replies that the client has not taken yet.
         """
-        lane, fd = self._lane, self.stream.socket.fileno()
-        while True:
-            await trio.lowlevel.wait_readable(fd)
-            data = _read(fd)
-            if not data:
-                return None if data is not None else b""
-            self._heard_s = trio.current_time()
-            replies = lane.feed(data)
-            sent = _write(fd, replies) if replies else 0
-            if sent < len(replies) or lane.held or lane.rest is not None or self._begun_s != inf:
-                return replies[sent:]
+        data = _read(self._fd)
+        if data is None:
+            return None
+        self._heard_s = trio.current_time()
+        self._silent = not data
+        replies = self._lane.feed(data)
+        sent = _write(self._fd, replies) if replies else 0
+        more = sent == len(replies) and data and not self._lane.held and self._lane.rest is None
+        return None if more and self._begun_s == inf else replies[sent:]
 
     # Hypercorn's turn.
 

@@ -20,6 +20,7 @@ from priceverse.api.access import AccessLog
 from priceverse.api.connection import GONE, Connection, Deadlines
 from priceverse.api.guard import MAX_HEAD_BYTES
 from priceverse.api.lane import CLOSED, Lane, Rules
+from priceverse.api.poller import Poller
 from priceverse.log import get_logger
 from priceverse.metrics import catalogue, tally
 
@@ -52,6 +53,7 @@ class Server:
         self._busy = busy
         self._config = _config()
         self._context = WorkerContext(None)
+        self._poller = Poller()
         self._refusing = 0
         self._open: set[Connection] = set()
 
@@ -72,6 +74,18 @@ class Server:
 
         `on_leave` is called when nothing is accepted any more: what would never end by itself must end then.
         """
+        async with trio.open_nursery() as polling:
+            polling.start_soon(self._poller.run)
+            await self._serve(listener, stopping, on_leave, task_status)
+            polling.cancel_scope.cancel()
+
+    async def _serve(
+        self,
+        listener: socket.socket,
+        stopping: trio.Event,
+        on_leave: Callable[[], None],
+        task_status: trio.TaskStatus[None],
+    ) -> None:
         accepting = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
         async with trio.open_nursery() as connections:
             async with accepting, trio.open_nursery() as door:
@@ -110,6 +124,7 @@ class Server:
             stream,
             deadlines=self._limits.deadlines,
             lane=Lane(self._lanes, _address(stream)),
+            poller=self._poller,
         )
         _tune(stream, self._limits.deadlines.send_s)
         self._open.add(connection)
