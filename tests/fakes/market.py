@@ -1,5 +1,5 @@
 """Seeded streams of trades as an aggregator finds them: late, repeated, out of order, from clocks ahead; and an index
-of them computed the slow way, with fractions over the whole stream.
+and candles of them computed the slow way, with fractions over the whole stream.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ from priceverse.pricing.schedule import SKEW_MS, Grid
 
 Streams = dict[str, list[Entry]]
 
-GRID = Grid(interval_ms=10_000, window_ms=30_000, lateness_ms=2_000)
+GRID = Grid(interval_ms=10_000, window_ms=30_000, lateness_ms=2_000, candle_lateness_ms=60_000)
 RULES = Rules()
 MARKETS = {
     "btc-usd": Market("btc-usd", {"kraken": Quote.USD, "binance": Quote.USDT, "okx": Quote.USDT}, RULES),
@@ -43,7 +43,8 @@ def _stream(random: Random, pair: str, start_ms: int, length_ms: int, per_s: flo
         at_ms += random.expovariate(per_s / 1000) + (random.choice((0, 45_000)) if random.random() < 0.01 else 0)
         last = (max(int(at_ms), last[0]), last[1] + 1 if int(at_ms) <= last[0] else 0)
         repeated = found and random.random() < 0.1
-        entry = random.choice(found[-20:]) if repeated else _entry(random, pair, len(found), last[0])
+        recent = found[-20:] if random.random() < 0.7 else found
+        entry = random.choice(recent) if repeated else _entry(random, pair, len(found), last[0])
         found.append(entry._replace(id=last))
     return found
 
@@ -71,6 +72,31 @@ class Naive:
         found = self._index(pair, instant_ms)
         return None if found is None else rounded(found[0], 8)
 
+    def candles(self, pair: str, until_ms: int) -> dict[int, tuple[object, ...]]:
+        """Return by start of the bucket: open, high, low, close, volume, Σ price × volume and number of trades.
+
+        Of all trades that rows closed by `until_ms` have added; none of them is an outlier.
+        """
+        buckets: dict[int, list[tuple[Entry, Fraction]]] = {}
+        for entry in self._once(pair, until_ms):
+            belongs_to_ms = (entry.timestamp_ms // self.grid.interval_ms + 1) * self.grid.interval_ms
+            usd = self.markets[pair].quotes[entry.exchange] is Quote.USD
+            factor = Fraction(1) if usd else self._factor(belongs_to_ms)
+            added_ms = max(belongs_to_ms, self.grid.first_after(entry.id[0]))
+            if factor is not None and self.grid.closes_ms(added_ms) <= until_ms:
+                buckets.setdefault(entry.timestamp_ms // 300_000 * 300_000, []).append((entry, factor))
+        return {start_ms: _candle(sorted(trades, key=_order)) for start_ms, trades in buckets.items()}
+
+    def _once(self, pair: str, until_ms: int) -> list[Entry]:
+        """Return the trades that count, each at its first appearance."""
+        once: dict[tuple[str, str], Entry] = {}
+        for entry in self.streams[pair]:
+            next_ms = self.grid.first_after(entry.id[0])
+            young = entry.timestamp_ms >= next_ms - self.grid.candle_lateness_ms
+            if entry.id[0] < until_ms and young and entry.timestamp_ms < entry.id[0] + SKEW_MS:
+                once.setdefault((entry.exchange, entry.trade_id), entry)
+        return list(once.values())
+
     def _index(self, pair: str, instant_ms: int) -> tuple[Fraction, int] | None:
         trades = self._trades(pair, instant_ms)
         quotes = self.markets[pair].quotes
@@ -87,12 +113,9 @@ class Naive:
         return value / volume, max(trade.timestamp_ms for trade in trades)
 
     def _trades(self, pair: str, instant_ms: int) -> list[Entry]:
-        once: dict[tuple[str, str], Entry] = {}
-        for entry in self.streams[pair]:
-            if entry.id[0] < instant_ms + self.grid.lateness_ms and entry.timestamp_ms < entry.id[0] + SKEW_MS:
-                once.setdefault((entry.exchange, entry.trade_id), entry)
         start_ms = instant_ms - self.grid.window_ms
-        return [entry for entry in once.values() if start_ms <= entry.timestamp_ms < instant_ms]
+        once = self._once(pair, instant_ms + self.grid.lateness_ms)
+        return [entry for entry in once if start_ms <= entry.timestamp_ms < instant_ms]
 
     def _factor(self, instant_ms: int) -> Fraction | None:
         for earlier_ms in range(instant_ms, instant_ms - REFERENCE_MAX_AGE_MS - 1, -self.grid.interval_ms):
@@ -100,6 +123,19 @@ class Naive:
                 young = instant_ms - found[1] <= REFERENCE_MAX_AGE_MS
                 return Fraction(rounded(found[0], 20)) if young else None
         return None
+
+
+def _order(trade: tuple[Entry, Fraction]) -> tuple[int, str, int, str]:
+    entry = trade[0]
+    return entry.timestamp_ms, entry.exchange, len(entry.trade_id), entry.trade_id
+
+
+def _candle(trades: list[tuple[Entry, Fraction]]) -> tuple[object, ...]:
+    prices = [Fraction(entry.price) * factor for entry, factor in trades]
+    volume = sum(Fraction(entry.volume) for entry, _ in trades)
+    value = sum(Fraction(entry.price) * Fraction(entry.volume) * factor for entry, factor in trades)
+    ends = (prices[0], max(prices), min(prices), prices[-1])
+    return (*(rounded(price, 8) for price in ends), volume, value, len(trades))
 
 
 def rounded(number: Fraction, places: int) -> Decimal:

@@ -1,12 +1,14 @@
-"""History is a function of the streams; live prices keep a pace; derived pairs follow their source or stay away."""
+"""History and candles are functions of the streams; live prices keep a pace; derived pairs follow their source."""
 
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from random import Random
 
 import pytest
 
+from priceverse.model.candle import Candle, Interval, merged
 from priceverse.model.pair import REFERENCE_PAIR
 from priceverse.model.rate import Rate
 from priceverse.pricing.convert import RateFault, Rates
@@ -41,23 +43,46 @@ def rows(settled: list[Settled]) -> dict[tuple[str, int], Row]:
     return found
 
 
-def uninterrupted(found) -> dict[tuple[str, int], Row]:
-    return rows(read(fresh_desk(), found, END))
+def candles(settled: list[Settled]) -> dict[tuple[str, Interval, int], Candle]:
+    return {candle.bucket: candle for candle in merged(candle for done in settled for candle in done.candles)}
+
+
+def stored(settled: list[Settled]) -> tuple[object, object]:
+    """What a database has in the end."""
+    return rows(settled), candles(settled)
+
+
+def uninterrupted(found) -> list[Settled]:
+    return read(fresh_desk(), found, END)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_rows_equal_a_naive_recomputation_over_the_whole_stream(seed):
     found = streams(seed, start_ms=START, length_ms=LENGTH)
     naive = Naive(found)
-    computed = uninterrupted(found)
+    computed = rows(uninterrupted(found))
     for pair in PAIRS:
         for instant_ms in range(GRID.first_after(START), GRID.first_after(END), GRID.interval_ms):
             row = computed.get((pair, instant_ms))
             assert (row.price if row else None) == naive.price(pair, instant_ms), (pair, instant_ms - START)
 
 
-@pytest.mark.parametrize("seed", range(25))
-def test_rows_are_the_same_for_any_split_into_batches(seed):
+@pytest.mark.parametrize("seed", range(8))
+def test_candles_equal_a_naive_recomputation_over_the_whole_stream(seed):
+    found = streams(seed, start_ms=START, length_ms=LENGTH)
+    naive = Naive(found)
+    computed = candles(uninterrupted(found))
+    for pair in PAIRS:
+        mine = {
+            candle.start_ms: (*prices(candle), Fraction(candle.volume), Fraction(candle.quote_volume), candle.trades)
+            for candle in computed.values()
+            if candle.pair == pair
+        }
+        assert mine == naive.candles(pair, END)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_everything_is_the_same_for_any_split_into_batches(seed):
     found = streams(seed, start_ms=START, length_ms=LENGTH)
     random = Random(seed)
     desk, settled, at_ms = fresh_desk(), [], START
@@ -67,15 +92,15 @@ def test_rows_are_the_same_for_any_split_into_batches(seed):
         if random.random() < 0.3:
             desk.due(at_ms + random.randrange(-5_000, 5_000))  # live prices, by a clock that is not Redis's
     settled += read(desk, found, END)
-    assert rows(settled) == uninterrupted(found)
+    assert stored(settled) == stored(uninterrupted(found))
 
 
-@pytest.mark.parametrize("seed", range(25))
-def test_rows_are_the_same_for_any_kill_and_restart(seed):
+@pytest.mark.parametrize("seed", range(50, 100))
+def test_everything_is_the_same_for_any_kill_and_restart(seed):
     """A new process knows only each pair's committed position, and reads the streams from where that matters."""
     found = streams(seed, start_ms=START, length_ms=LENGTH)
     random = Random(seed)
-    committed: dict[tuple[str, int], Row] = {}
+    committed: list[Settled] = []
     positions = dict.fromkeys(PAIRS, START)
     at_ms = START
     while at_ms < END:
@@ -87,11 +112,35 @@ def test_rows_are_the_same_for_any_kill_and_restart(seed):
                 if done.pair in lost or random.random() < 0.2:
                     lost.add(done.pair)
                 else:
-                    committed |= rows([done])
+                    committed.append(done)
                     positions[done.pair] = done.position_ms
-    for done in read(fresh_desk(positions), found, END):
-        committed |= rows([done])
-    assert committed == uninterrupted(found)
+    committed += read(fresh_desk(positions), found, END)
+    assert stored(committed) == stored(uninterrupted(found))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_everything_is_the_same_for_any_order_of_arrival_before_rows_close(seed):
+    """Trades of the same millisecond too: their open and close go by venue and trade id."""
+    found = streams(seed, start_ms=START, length_ms=LENGTH)
+    random = Random(seed)
+    prompt = {
+        pair: [entry._replace(timestamp_ms=entry.id[0] // 500 * 500) for entry in once(entries)]
+        for pair, entries in found.items()
+    }
+    shuffled = {}
+    for pair, entries in prompt.items():
+        mixed = sorted(entries, key=lambda entry: (entry.id[0] // 1000, random.random()))
+        ids = [(entry.id[0] // 1000 * 1000 + 999, number) for number, entry in enumerate(mixed)]
+        shuffled[pair] = [entry._replace(id=new) for entry, new in zip(mixed, ids, strict=True)]
+    assert stored(uninterrupted(shuffled)) == stored(uninterrupted(prompt))
+
+
+def once(entries: list[Entry]) -> list[Entry]:
+    return sorted({(entry.exchange, entry.trade_id): entry for entry in reversed(entries)}.values())
+
+
+def prices(candle: Candle) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+    return candle.open, candle.high, candle.low, candle.close
 
 
 def test_a_process_that_starts_reads_no_further_back_than_it_says():
@@ -102,8 +151,8 @@ def test_a_process_that_starts_reads_no_further_back_than_it_says():
         for pair, entries in found.items()
     }
     enough[REFERENCE_PAIR] = found[REFERENCE_PAIR]
-    full = {key: row for key, row in uninterrupted(found).items() if GRID.closes_ms(key[1]) > position_ms}
-    assert rows(read(fresh_desk(dict.fromkeys(PAIRS, position_ms)), enough, END)) == full
+    full = [done for done in uninterrupted(found) if done.position_ms > position_ms]
+    assert stored(read(fresh_desk(dict.fromkeys(PAIRS, position_ms)), enough, END)) == stored(full)
 
 
 def test_a_row_waits_for_the_conversion_of_its_instant():
@@ -118,7 +167,7 @@ def test_a_row_waits_for_the_conversion_of_its_instant():
 
 
 def test_derived_rows_are_the_exact_price_times_the_rate_and_name_the_bank():
-    found = uninterrupted(streams(2, start_ms=START, length_ms=LENGTH))
+    found = rows(uninterrupted(streams(2, start_ms=START, length_ms=LENGTH)))
     dollars = {at: row for (pair, at), row in found.items() if pair == "btc-usd"}
     roubles = {at: row for (pair, at), row in found.items() if pair == "btc-rub"}
     assert dollars.keys() == roubles.keys()
