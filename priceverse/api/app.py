@@ -1,7 +1,8 @@
 """The application: which path is answered by what. Quart carries it; every answer is made elsewhere.
 
 POST /netron/invoke, /netron/batch   endpoint            GET /health, /health/live, /health/ready   HealthService
-GET /stream/prices                   stream              GET /discover                              registry
+GET /v2/…                            v2                  GET /udf/…                                 udf
+GET /stream/prices                   stream              GET /metrics, /openapi.json, /discover     documents
 GET / and the page's files           page                anything else                              an error envelope
 """
 
@@ -12,17 +13,18 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from priceverse import __version__
-from priceverse.api.heads import head_of
+from priceverse.api import answers, finish
+from priceverse.api.documents import Documents, Permits, nobody
 from priceverse.api.live import LivePrices
 from priceverse.api.page import Asset, assets
 from priceverse.api.stream import PriceStream
+from priceverse.api.udf import Udf
+from priceverse.api.v2 import Reads
 from priceverse.config.settings import Settings
 from priceverse.log import get_logger
-from priceverse.rpc.discover import describe
 from priceverse.rpc.dispatch import Dispatcher
 from priceverse.rpc.endpoint import NO_STORE, Endpoint, Head, HttpReply
-from priceverse.rpc.envelope import Call, Done, encode
+from priceverse.rpc.envelope import Call, Done
 from priceverse.rpc.errors import CallError, Code
 from priceverse.rpc.ports import Ports
 from priceverse.rpc.registry import Registry
@@ -63,36 +65,28 @@ def create(
     dispatcher: Dispatcher,
     endpoint: Endpoint,
     live: LivePrices,
+    permits: Permits = nobody,
 ) -> Application:
-    """Return the application."""
+    """Return the application. `permits` tells what credentials open."""
     app = Application(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_bytes
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_S
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    _add_rpc(app, endpoint, registry, settings)
+    _add_rpc(app, endpoint)
     _add_stream(app, endpoint, ports, live)
+    Reads(dispatcher, endpoint, ports).add_to(app)
+    Udf(dispatcher, ports).add_to(app)
+    Documents(settings, registry, endpoint, permits).add_to(app)
     if settings.health.enabled:
         _add_health(app, dispatcher, settings.health.path)
     for path, asset in assets().items():
         app.add_url_rule(path, f"page {path}", _asset_view(asset))
     _add_errors(app, endpoint)
+    finish.add_to(app, settings.api)
     return app
 
 
-def _add_rpc(app: Application, endpoint: Endpoint, registry: Registry, settings: Settings) -> None:
-    discovered = {
-        "name": settings.app.name,
-        "version": __version__,
-        "services": describe(registry),
-        "health": settings.health.path if settings.health.enabled else None,
-        "limits": {
-            "maxPriceAgeMs": settings.api.max_price_age_ms,
-            "maxBatch": settings.api.max_batch,
-            "maxBodyBytes": settings.api.max_body_bytes,
-            "timeoutMs": round(settings.api.timeout_s * 1000),
-        },
-    }
-
+def _add_rpc(app: Application, endpoint: Endpoint) -> None:
     @app.post("/netron/invoke")
     async def invoke() -> Response:
         return await _answer(endpoint, endpoint.invoke)
@@ -101,17 +95,13 @@ def _add_rpc(app: Application, endpoint: Endpoint, registry: Registry, settings:
     async def batch() -> Response:
         return await _answer(endpoint, endpoint.batch)
 
-    @app.get("/discover")
-    async def discover() -> Response:
-        return _json(discovered)
-
 
 async def _answer(endpoint: Endpoint, door: Callable[[bytes, Head], Awaitable[HttpReply]]) -> Response:
-    refused = _type_refusal()
-    if refused is not None:
-        return _response(endpoint.refuse(refused, _head()))
+    fault = _type_refusal()
+    if fault is not None:
+        return answers.refused(endpoint, fault)
     body: bytes = await request.get_data(cache=False, as_text=False, parse_form_data=False)
-    return _response(await door(body, _head()))
+    return answers.response(await door(body, answers.head()))
 
 
 def _type_refusal() -> CallError | None:
@@ -131,10 +121,10 @@ def _add_stream(app: Application, endpoint: Endpoint, ports: Ports, live: LivePr
             for pair in asked:
                 check_pair(pair, ports)
         except CallError as error:
-            return _response(endpoint.refuse(error, _head()))
+            return answers.refused(endpoint, error)
         body = b"" if request.method == "HEAD" else PriceStream(live, frozenset(asked or ports.pairs.listed))
         response = Response(body, content_type="text/event-stream")
-        response.headers.extend([NO_STORE, ("X-Accel-Buffering", "no"), ("X-Content-Type-Options", "nosniff")])
+        response.headers.extend([NO_STORE, ("X-Accel-Buffering", "no"), answers.NOSNIFF])
         response.timeout = None
         return response
 
@@ -150,8 +140,8 @@ def _health_view(dispatcher: Dispatcher, method: str, bad: str) -> Callable[[], 
     async def view() -> Response:
         outcome = await dispatcher.run(Call(health.SERVICE, method, b""))
         if isinstance(outcome, Done):
-            return _json(outcome.data, 503 if getattr(outcome.data, "status", None) == bad else 200)
-        return _json({"status": bad, "message": outcome.message}, 503)
+            return answers.json(outcome.data, 503 if getattr(outcome.data, "status", None) == bad else 200)
+        return answers.json({"status": bad, "message": outcome.message}, 503)
 
     return view
 
@@ -170,25 +160,8 @@ def _add_errors(app: Application, endpoint: Endpoint) -> None:
     @app.errorhandler(HTTPException)
     async def refused(error: HTTPException) -> Response:
         code = OF_STATUS.get(error.code or 500, Code.INTERNAL)
-        response = _response(endpoint.refuse(CallError(code, error.name), _head()))
+        response = answers.refused(endpoint, CallError(code, error.name))
         for name, value in error.get_headers():
             if name == "Allow":
                 response.headers[name] = value
         return response
-
-
-def _head() -> Head:
-    return head_of(request.remote_addr or "", request.headers)
-
-
-def _response(reply: HttpReply) -> Response:
-    response = Response(reply.body, reply.status)
-    for name, value in reply.headers:
-        response.headers[name] = value
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
-
-
-def _json(value: object, status: int = 200) -> Response:
-    headers = dict([NO_STORE, ("X-Content-Type-Options", "nosniff")])
-    return Response(encode(value), status, headers=headers, content_type="application/json")

@@ -35,13 +35,13 @@ def describe(registry: Registry) -> list[dict[str, Any]]:
 
 
 def _schema(type_: Any) -> Any:  # noqa: ANN401 - any annotation has a schema
-    return _numbers(msgspec.json.schema(type_))
+    return numbers(msgspec.json.schema(type_))
 
 
-def _numbers(schema: Any) -> Any:  # noqa: ANN401 - a JSON value
+def numbers(schema: Any) -> Any:  # noqa: ANN401 - a JSON value
     """Say `number` where msgspec says `string`: decimals leave as JSON numbers with all their digits."""
     if isinstance(schema, dict):
-        return dict(_NUMBER) if schema == _DECIMAL else {key: _numbers(value) for key, value in schema.items()}
+        return dict(_NUMBER) if schema == _DECIMAL else {key: numbers(value) for key, value in schema.items()}
     if isinstance(schema, list):
-        return [_numbers(value) for value in schema]
+        return [numbers(value) for value in schema]
     return schema

@@ -15,7 +15,7 @@ from priceverse.rpc import batch, envelope
 from priceverse.rpc.batch import Batch, Run
 from priceverse.rpc.dispatch import Dispatcher, Waiting
 from priceverse.rpc.envelope import Done, Outcome, Request
-from priceverse.rpc.errors import CallError
+from priceverse.rpc.errors import CallError, Code
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -115,20 +115,28 @@ class Endpoint:
         rendered = batch.render(asked, outcomes, now_ms=self._now_ms(), took_s=took_s)
         return HttpReply(200, (*_headers(head, asked.id, asked.version, asked.trace_id), NO_STORE), rendered)
 
+    def reply(self, request: Request, outcome: Outcome, head: Head) -> HttpReply:
+        """Answer a request that was worked on elsewhere."""
+        rendered = envelope.render(request, outcome, now_ms=self._now_ms(), took_s=0)
+        headers = _headers(head, request.id, request.version, request.trace_id)
+        return HttpReply(_status(outcome), (*headers, *_of_outcome(outcome)), rendered)
+
     def refuse(self, error: CallError, head: Head) -> HttpReply:
         """Answer a request whose body was never looked at."""
         return self._refusal(error, head, _usable(head.request_id) or envelope.new_id(), envelope.DEFAULT_VERSION)
 
     def _refusal(self, error: CallError, head: Head, request_id: str, version: str) -> HttpReply:
-        request = Request(request_id, version, None, error)
-        rendered = envelope.render(request, error, now_ms=self._now_ms(), took_s=0)
-        headers = (*_headers(head, request_id, version, None), *_of_outcome(error))
-        return HttpReply(error.code.status, headers, rendered)
+        return self.reply(Request(request_id, version, None, error), error, head)
 
 
 def _usable(text: str) -> str:
     """Return what a client sent if it can stand in a header and be an id, else ""."""
     return text if text and _PRINTABLE.fullmatch(text) else ""
+
+
+def correlation(head: Head) -> tuple[Header, ...]:
+    """Return what tells a request's answer apart, where no call is in it."""
+    return (("X-Request-ID", _usable(head.request_id) or envelope.new_id()), *_tracing(head, None))
 
 
 def _headers(head: Head, request_id: str, version: str, trace_id: str | None) -> tuple[Header, ...]:
@@ -163,6 +171,8 @@ def _of_outcome(outcome: Outcome) -> tuple[Header, ...]:
         policy, limit = quota.policy, quota.limit
         headers.append(("RateLimit-Policy", f'"{policy}";q={limit.requests};w={limit.per_s}'))
         headers.append(("RateLimit", f'"{policy}";r={quota.remaining};t={ceil(quota.reset_s)}'))
+    if isinstance(outcome, CallError) and outcome.code is Code.UNAUTHORIZED:
+        headers.append(("WWW-Authenticate", "Bearer"))
     if isinstance(outcome, CallError) and outcome.retry_after_s is not None:
         headers.append(("Retry-After", str(max(1, ceil(outcome.retry_after_s)))))
     return tuple(headers)
