@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from random import Random
 
 from priceverse.model.exchange import Quote
@@ -78,10 +79,11 @@ class Naive:
         Of all trades that rows closed by `until_ms` have added; none of them is an outlier.
         """
         buckets: dict[int, list[tuple[Entry, Fraction]]] = {}
+        conversion = cache(self._factor)
         for entry in self._once(pair, until_ms):
             belongs_to_ms = (entry.timestamp_ms // self.grid.interval_ms + 1) * self.grid.interval_ms
             usd = self.markets[pair].quotes[entry.exchange] is Quote.USD
-            factor = Fraction(1) if usd else self._factor(belongs_to_ms)
+            factor = Fraction(1) if usd else conversion(belongs_to_ms)
             added_ms = max(belongs_to_ms, self.grid.first_after(entry.id[0]))
             if factor is not None and self.grid.closes_ms(added_ms) <= until_ms:
                 buckets.setdefault(entry.timestamp_ms // 300_000 * 300_000, []).append((entry, factor))

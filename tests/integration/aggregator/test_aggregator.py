@@ -1,6 +1,7 @@
 """An aggregator between a real Redis and a real PostgreSQL: what goes in, what comes out, and what may happen to it."""
 
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 import trio
@@ -56,6 +57,25 @@ async def assert_rows_are_exact(settings: Settings, door: RedisDoor, found) -> N
         assert mine == {at: price for at in instants if (price := slow.price(pair, at)) is not None}
 
 
+async def assert_candles_are_exact(settings: Settings, door: RedisDoor, connect) -> None:
+    """The buckets hold every trade of what is settled, once, to the last digit: the open one too."""
+    slow = await naive(settings, door)
+    with connect() as connection, connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")  # candles and the positions they are at
+        reached = dict(connection.execute("SELECT pair::text, split_part(stream_id, '-', 1)::bigint FROM checkpoint"))
+        found = connection.execute(
+            "SELECT pair::text, (extract(epoch FROM timestamp) * 1000)::bigint, open, high, low, close, volume,"
+            " quote_volume, trade_count FROM price_history_5min"
+        ).fetchall()
+    for pair in PAIRS:
+        mine = {
+            start_ms: (*prices_, Fraction(volume), Fraction(value), count)
+            for name, start_ms, *prices_, volume, value, count in found
+            if name == pair
+        }
+        assert mine == slow.candles(pair, reached[pair] + 1)
+
+
 async def test_trades_become_live_prices_and_exact_history(settings, door, market: Market, connect):
     begun_ms = now_ms()
     async with trio.open_nursery() as nursery:
@@ -69,6 +89,7 @@ async def test_trades_become_live_prices_and_exact_history(settings, door, marke
             assert abs(live["btc-rub"].price / live["btc-usd"].price - RATE) < Decimal("0.5")
             found = await settled_rows(connect, now_ms() + 3000)
             await assert_rows_are_exact(settings, door, found)
+            await assert_candles_are_exact(settings, door, connect)
             roubles = {at: price for name, at, price, *_ in found if name == "btc-rub"}
             dollars = {at: (price, sources) for name, at, price, sources, _ in found if name == "btc-usd"}
             assert roubles.keys() == dollars.keys()
@@ -97,6 +118,7 @@ async def test_killed_and_restarted_it_leaves_the_rows_of_an_uninterrupted_run(s
         nursery.cancel_scope.cancel()
     assert min(at for _, at, *_ in found) <= begun_ms + 2000
     await assert_rows_are_exact(settings, door, found)
+    await assert_candles_are_exact(settings, door, connect)
 
 
 async def test_a_pair_moves_to_another_aggregator_without_a_gap(settings, door, market, connect):
@@ -113,6 +135,7 @@ async def test_a_pair_moves_to_another_aggregator_without_a_gap(settings, door, 
             found = await settled_rows(connect, now_ms() + 1000)
         nursery.cancel_scope.cancel()
     await assert_rows_are_exact(settings, door, found)
+    await assert_candles_are_exact(settings, door, connect)
 
 
 async def test_told_to_stop_it_stores_what_is_settled_and_ends(settings, door, market, connect):
