@@ -8,9 +8,10 @@ ours becomes INTERNAL: logged here with its traceback, told to nobody.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 
+import msgspec
 import trio
 
 from priceverse.log import get_logger
@@ -97,8 +98,7 @@ class Dispatcher:
         return quota
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """A good call whose answer is not in memory."""
 
     call: Call

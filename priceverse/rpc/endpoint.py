@@ -6,16 +6,17 @@ It knows HTTP's words but no server: whatever reads the socket calls the same `E
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from math import ceil
 
+import msgspec
 import trio
 
 from priceverse.rpc import batch, envelope
 from priceverse.rpc.batch import Batch, Run
 from priceverse.rpc.dispatch import Dispatcher, Waiting
 from priceverse.rpc.envelope import Done, Outcome, Request
-from priceverse.rpc.errors import CallError, Code
+from priceverse.rpc.errors import CallError
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -39,8 +40,7 @@ class Head:
     client: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpReply:
+class HttpReply(msgspec.Struct, frozen=True):
     """What goes back."""
 
     status: int
@@ -165,19 +165,19 @@ def _status(outcome: Outcome) -> int:
 
 def _of_outcome(outcome: Outcome) -> tuple[Header, ...]:
     """Return the headers that tell how long the answer is good, what it cost, and when to ask again."""
-    headers = [_cache_control(outcome)]
-    quota = outcome.quota
-    if quota is not None:
+    kept = _cache_control(outcome.cache_s) if isinstance(outcome, Done) else NO_STORE
+    if outcome.quota is None and isinstance(outcome, Done):
+        return (kept,)
+    headers = [kept]
+    if (quota := outcome.quota) is not None:
         policy, limit = quota.policy, quota.limit
         headers.append(("RateLimit-Policy", f'"{policy}";q={limit.requests};w={limit.per_s}'))
         headers.append(("RateLimit", f'"{policy}";r={quota.remaining};t={ceil(quota.reset_s)}'))
-    if isinstance(outcome, CallError) and outcome.code is Code.UNAUTHORIZED:
-        headers.append(("WWW-Authenticate", "Bearer"))
     if isinstance(outcome, CallError) and outcome.retry_after_s is not None:
         headers.append(("Retry-After", str(max(1, ceil(outcome.retry_after_s)))))
     return tuple(headers)
 
 
-def _cache_control(outcome: Outcome) -> Header:
-    cache_s = outcome.cache_s if isinstance(outcome, Done) else None
+@cache
+def _cache_control(cache_s: float | None) -> Header:
     return ("Cache-Control", f"max-age={cache_s:.0f}") if cache_s is not None else NO_STORE

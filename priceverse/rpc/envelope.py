@@ -1,11 +1,13 @@
 """The envelope: bytes of a request to the call in it, the outcome of a call to the bytes of its reply. Pure.
 
 The rule: whatever came, there is a reply with the request's `id` and `version` in it, as far as they could be read.
+
+What is made for every call is a msgspec struct: a frozen dataclass takes a microsecond to make, a struct a tenth of it.
 """
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
@@ -31,7 +33,9 @@ class _Cache(msgspec.Struct, rename="camel"):
     max_age: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
-class _Hints(msgspec.Struct):
+class Hints(msgspec.Struct):
+    """What a request asks of the way it is answered."""
+
     cache: _Cache | None = None
     timeout: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
@@ -43,7 +47,7 @@ class Fields(msgspec.Struct, kw_only=True):
     version: Version | None = None
     timestamp: float | None = None
     context: _Context | None = None
-    hints: _Hints | None = None
+    hints: Hints | None = None
 
 
 class _Call(Fields, kw_only=True):
@@ -57,8 +61,7 @@ class _Identity(msgspec.Struct):
     version: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One call: `input` is its undecoded JSON (empty if absent), `timeout_s` what the client asked for.
 
     `request_id` is for the log. `max_age_s` is the oldest answer from a cache that the client takes.
@@ -72,8 +75,7 @@ class Call:
     max_age_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """Who asks, and what was understood: a call, or the error that answers a request that holds none."""
 
     id: str
@@ -82,8 +84,7 @@ class Request:
     content: Call | CallError
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """A call that went well. `cache_s` is how long its data may be kept (None: not at all).
 
     `quota` is what its client has left of a limited method.
@@ -126,8 +127,17 @@ def parse_checked(body: bytes | msgspec.Raw, fallback_id: str, root: str) -> Req
         request_id, version = salvage(body, fallback_id)
         return Request(request_id, version, None, bad_request(fault))
     request_id = fields.id or fallback_id or new_id()
-    call = Call(fields.service, fields.method, bytes(fields.input), timeout_s(fields), request_id, max_age_s(fields))
-    return Request(request_id, fields.version or DEFAULT_VERSION, trace_id(fields), call)
+    hints = fields.hints
+    call = Call(
+        fields.service,
+        fields.method,
+        bytes(fields.input),
+        None if hints is None else timeout_s(hints),
+        request_id,
+        None if hints is None else max_age_s(hints),
+    )
+    trace = None if fields.context is None else fields.context.traceId
+    return Request(request_id, fields.version or DEFAULT_VERSION, trace, call)
 
 
 def arguments(raw: bytes) -> tuple[bytes, str]:
@@ -163,16 +173,14 @@ def bad_request(fault: MalformedError) -> CallError:
     return CallError(Code.BAD_REQUEST, f"Bad request: {fault.what}", {"path": fault.path})
 
 
-def timeout_s(fields: Fields) -> float | None:
+def timeout_s(hints: Hints) -> float | None:
     """Return the time that a request gives itself."""
-    timeout_ms = fields.hints.timeout if fields.hints else None
-    return None if timeout_ms is None else timeout_ms / 1000
+    return None if hints.timeout is None else hints.timeout / 1000
 
 
-def max_age_s(fields: Fields) -> float | None:
+def max_age_s(hints: Hints) -> float | None:
     """Return how old an answer may be that a request takes."""
-    cache = fields.hints.cache if fields.hints else None
-    return None if cache is None or cache.max_age is None else cache.max_age / 1000
+    return None if hints.cache is None or hints.cache.max_age is None else hints.cache.max_age / 1000
 
 
 def trace_id(fields: Fields) -> str | None:
@@ -180,15 +188,39 @@ def trace_id(fields: Fields) -> str | None:
     return fields.context.traceId if fields.context else None
 
 
+class _Metrics(msgspec.Struct):
+    serverTime: float  # noqa: N815 - the wire's name, as below
+
+
+class _Kept(msgspec.Struct):
+    maxAge: int  # noqa: N815
+
+
+class _ReplyHints(msgspec.Struct, omit_defaults=True):
+    metrics: _Metrics
+    cache: _Kept | None = None
+
+
+class _Success(msgspec.Struct):
+    id: str
+    version: str
+    timestamp: int
+    success: bool
+    data: object
+    hints: _ReplyHints
+
+
 def render(request: Request, outcome: Outcome, *, now_ms: int, took_s: float) -> bytes:
     """Write the reply to one call."""
-    reply = {"id": request.id, "version": request.version, "timestamp": now_ms, **result(outcome)}
     if isinstance(outcome, Done):
-        hints: dict[str, object] = {"metrics": {"serverTime": round(took_s * 1000, 3)}}
-        if outcome.cache_s is not None:
-            hints["cache"] = {"maxAge": round(outcome.cache_s * 1000)}
-        reply["hints"] = hints
-    return encode(reply)
+        hints = _ReplyHints(_Metrics(round(took_s * 1000, 3)), _kept(outcome.cache_s))
+        return encode(_Success(request.id, request.version, now_ms, True, outcome.data, hints))
+    return encode({"id": request.id, "version": request.version, "timestamp": now_ms, **result(outcome)})
+
+
+@cache
+def _kept(cache_s: float | None) -> _Kept | None:
+    return None if cache_s is None else _Kept(round(cache_s * 1000))
 
 
 def result(outcome: Outcome) -> Mapping[str, object]:
