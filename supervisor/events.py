@@ -19,6 +19,7 @@ class Name(StrEnum):
     WORKER_STOPPING = "worker_stopping"
     WORKER_KILLED = "worker_killed"
     WORKER_HUNG = "worker_hung"
+    WORKER_SPARED = "worker_spared"
     WORKER_STACKS = "worker_stacks"
     WORKER_UNREADY = "worker_unready"
     WORKER_MISBEHAVED = "worker_misbehaved"
@@ -53,6 +54,7 @@ LEVELS: Mapping[str, str] = {
     Name.WORKER_STACKS: "error",
     Name.WORKER_UNREADY: "error",
     Name.WORKER_KILLED: "warning",
+    Name.WORKER_SPARED: "warning",
     Name.WORKER_BACKOFF: "warning",
     Name.WORKER_MISBEHAVED: "warning",
     Name.WORKER_MEMORY: "warning",

@@ -124,6 +124,7 @@ class Life:
     recent: tuple[float, ...] = ()  # counted failures within the window
     alarm: bool = False  # fatal, and not yet healthy for long
     fault: str = ""  # why the root ends the present process
+    is_hung: bool = False  # its last process fell silent, and no other is ready yet
     reason: str = ""  # in words, for people
     is_config_fault: bool = False
 
@@ -168,7 +169,7 @@ def spawn(rules: Rules, life: Life, happened: Input) -> Step:
 
 def serve(rules: Rules, life: Life, happened: Input) -> Step:
     deadline = happened.now + rules.spec.beat_deadline_s
-    ready = replace(life, state=State.READY, ready_at=happened.now, deadline=deadline, failed_starts=0)
+    ready = replace(life, state=State.READY, ready_at=happened.now, deadline=deadline, failed_starts=0, is_hung=False)
     return ready, (Report(Name.WORKER_READY, {}),)
 
 
@@ -223,14 +224,18 @@ def unwant(_rules: Rules, life: Life, happened: Input) -> Step:
 
 def halt(_rules: Rules, life: Life, happened: Input) -> Step:
     """There is no process to end."""
-    return replace(life, state=State.STOPPED, wanted=False, deadline=None, alarm=False, reason=happened.reason), ()
+    halted = replace(life, state=State.STOPPED, wanted=False, deadline=None, alarm=False, is_hung=False)
+    return replace(halted, reason=happened.reason), ()
 
 
 def abort(_rules: Rules, life: Life, happened: Input) -> Step:
     """Have the stacks of a process written that hangs or never got ready, then replace it."""
-    fault, name = ("hung", Name.WORKER_HUNG) if life.state is State.READY else ("unready", Name.WORKER_UNREADY)
+    is_hung = life.state is State.READY
+    fault, name = ("hung", Name.WORKER_HUNG) if is_hung else ("unready", Name.WORKER_UNREADY)
     deadline = happened.now + ABORT_GRACE_S
-    ending = replace(life, state=State.ABORTING, fault=fault, reason=fault, deadline=deadline)
+    ending = replace(
+        life, state=State.ABORTING, fault=fault, reason=fault, deadline=deadline, is_hung=is_hung or life.is_hung
+    )
     return ending, (Report(name, {}), Signal(signal.SIGABRT))
 
 
@@ -252,7 +257,7 @@ def kill(_rules: Rules, life: Life, happened: Input) -> Step:
 def gone(_rules: Rules, life: Life, _happened: Input) -> Step:
     """Note that a process that was asked to exit has done so."""
     state = State.WAITING if life.wanted else State.STOPPED
-    return replace(life, state=state, deadline=None, ready_at=None, fault=""), ()
+    return replace(life, state=state, deadline=None, ready_at=None, fault="", is_hung=False), ()
 
 
 def killed(rules: Rules, life: Life, happened: Input) -> Step:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import trio
 
 from supervisor import control, exits, listeners
+from supervisor.alarms import Alarms
 from supervisor.answers import Answers, History
 from supervisor.claim import Claim, Orphan, Record
 from supervisor.errors import ControlError
@@ -126,7 +127,7 @@ async def _run(spec: TreeSpec, hooks: _Hooks, ground: _Ground, task_status: trio
             answers = Answers(tree, fleet, history, hooks.program, running.reloader.reload)
             server = control.Control(answers.answers(), answers.streaming(), tree.report)
             nursery.start_soon(server.serve, ground.control)
-        for task in (tree.keep_time, fleet.watch, fleet.vitals.watch):
+        for task in (Alarms(tree).watch, fleet.watch, fleet.vitals.watch):
             nursery.start_soon(task)
         nursery.start_soon(_keep_notified, running)
         nursery.start_soon(_announce, running, hooks.on_ready)

@@ -1,6 +1,7 @@
 """The running tree: every child's slot, and the one queue through which anything happens to it.
 
-Frames, exits, timers and commands all end in `apply`; `machine` decides, `order` says who is next, this carries it out.
+Frames, exits, deadlines (`alarms`) and commands all end in `apply`; `machine` decides, `order` says who is next, this
+carries it out.
 The rule: nothing here awaits between a decision and its actions, so decisions are serial.
 """
 
@@ -25,8 +26,6 @@ from supervisor.process import Process
 from supervisor.spec import ChildSpec, TreeSpec
 from supervisor.wire import JSON
 
-TICK_S = 0.5
-STALL_S = 1.0
 _BURST_FRAMES = 512
 _FRAMES_PER_S = 256.0
 _LAST_WORDS = 4  # reads of up to 256 KiB
@@ -92,8 +91,6 @@ class Tree:
         self._queue: deque[tuple[str, Input]] = deque()
         self._is_busy = False
         self._indices = count()
-        self._wake = trio.Event()
-        self._wake_at = float("inf")
         self.asks = Asks()
         self.oom_kills = oom.OomKills(oom.counter())
 
@@ -177,8 +174,6 @@ class Tree:
             self._perform(slot, action)
         for watcher in self.on_step:
             watcher(slot, before)
-        if slot.life.deadline is not None and slot.life.deadline < self._wake_at:
-            self._wake.set()
 
     def _advance(self) -> bool:
         """Queue what follows from the present states; False if nothing does."""
@@ -351,34 +346,6 @@ class Tree:
             slot.progress_at = now
         slot.beat, slot.beat_at = beat, now
         self.apply(slot.spec.name, Kind.BEAT)
-
-    # --- time
-
-    async def keep_time(self) -> None:
-        """Fire deadlines, for ever. Sleeping past one's own alarm means that the root stood still: all is forgiven."""
-        while True:
-            now = trio.current_time()
-            deadlines = (slot.life.deadline for slot in self.slots.values())
-            self._wake_at = min((at for at in deadlines if at is not None), default=now + TICK_S)
-            self._wake_at = min(max(self._wake_at, now), now + TICK_S)
-            self._wake = trio.Event()
-            with trio.move_on_at(self._wake_at):
-                await self._wake.wait()
-            late_s = trio.current_time() - self._wake_at
-            if late_s > STALL_S:
-                self._forgive(late_s)
-            self._fire()
-
-    def _forgive(self, seconds: float) -> None:
-        self.report(Name.ROOT_STALLED, seconds=round(seconds, 3))
-        for name in list(self.slots):
-            self.apply(name, Kind.STALL, seconds=seconds)
-
-    def _fire(self) -> None:
-        now = trio.current_time()
-        due = [slot for slot in self.slots.values() if slot.life.deadline is not None and slot.life.deadline <= now]
-        for slot in due:
-            self.apply(slot.spec.name, Kind.DEADLINE)
 
 
 _ASKED = {State.DRAINING, State.STOPPING, State.KILLING, State.ABORTING}

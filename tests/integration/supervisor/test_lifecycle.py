@@ -170,6 +170,44 @@ async def test_a_stopped_process_is_found_and_replaced(grove):
     await grove.see("worker_replaced", "c")
 
 
+async def test_of_many_that_fall_silent_few_are_replaced_at_a_time(grove):
+    names = [f"c{n}" for n in range(8)]
+    await grove.plant(*(child(name, beat_interval_s=0.2) for name in names))
+    for name in names:
+        os.kill(grove.pid(name), signal.SIGSTOP)
+    for name in names:
+        await grove.see("worker_replaced", name)
+    replacing, most = set[str](), 0
+    for event in grove.events:
+        if event.name == "worker_hung":
+            replacing.add(event.child)
+        elif event.name == "worker_ready":
+            replacing.discard(event.child)
+        most = max(most, len(replacing))
+    assert most == 2  # a quarter
+    assert len(grove.seen("worker_spared")) >= 6
+
+
+async def test_while_replacements_cannot_start_the_silent_are_spared(grove):
+    names = [f"c{n}" for n in range(4)]
+    await grove.plant(*(child(name, beat_interval_s=0.2) for name in names))
+    before = {name: grove.pid(name) for name in names}
+    for name in names:
+        os.kill(before[name], signal.SIGSTOP)
+    hung = (await grove.see("worker_hung")).child
+    await grove.see("worker_started", hung, times=2)
+    os.kill(grove.pid(hung), signal.SIGSTOP)  # the machine stands still for it too
+    spared = sorted(set(names) - {hung})
+    for name in spared:
+        await grove.see("worker_spared", name)
+    assert grove.state(hung) == "starting"
+    for name in names:
+        os.kill(grove.pid(name), signal.SIGCONT)
+    await grove.see("worker_replaced", hung)
+    assert {name: grove.pid(name) for name in spared} == {name: before[name] for name in spared}
+    assert len(grove.seen("worker_hung")) == 1
+
+
 async def test_a_child_that_ignores_sigterm_is_killed_after_its_deadline(grove):
     await grove.plant(child(manner="stubborn", stop_timeout_s=0.3))
     assert await grove.fell() == 0

@@ -94,6 +94,15 @@ def test_silence_is_answered_with_abort_then_kill():
     assert (life.state, life.reason) == (State.WAITING, "hung")
 
 
+def test_it_counts_as_hung_until_another_process_is_ready_or_none_is_wanted():
+    life, _ = play([*UP, at(6.5, Kind.DEADLINE)])
+    assert life.is_hung
+    dead, _ = play([at(7.5, Kind.DEADLINE), crash(7.6, signum=9, code=None, fault="hung"), at(8, Kind.GO)], life)
+    assert (dead.state, dead.is_hung) == (State.STARTING, True)
+    assert not play([at(9, Kind.READY)], dead)[0].is_hung
+    assert not play([at(9, Kind.UNWANT), crash(9.1)], dead)[0].is_hung
+
+
 def test_beats_before_ready_do_not_shorten_the_start():
     life, _ = play([at(0, Kind.WANT), at(0, Kind.GO), at(1, Kind.BEAT)])
     assert (life.state, life.deadline) == (State.STARTING, 30)
