@@ -22,17 +22,24 @@ DEFAULT_PORT = 8700
 @click.option("--speed", default=1.0, type=click.FloatRange(0.01, 1000), help="Pace; 1 is real time.")
 @click.option("--seed", default=0, help="Seed of the random walk and of the faults.")
 @click.option("--truth", type=click.Path(dir_okay=False, path_type=Path), help="File to which every trade is appended.")
-def command(port: int, replay: Path | None, speed: float, seed: int, truth: Path | None) -> None:
+@click.option(
+    "--tls",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Serve wss and https with the server.pem and server.key of this folder.",
+)
+def command(*, port: int, replay: Path | None, speed: float, seed: int, truth: Path | None, tls: Path | None) -> None:
     """Play the six exchanges and the Bank of Russia on loopback, until Ctrl-C.
 
     POST /control/faults makes trouble: {"fault": "mute", "exchange": "kraken", "for_s": 10}.
+
+    `python -m trustme -d DIR -i 127.0.0.1 localhost` makes a test authority and a certificate for `--tls DIR`.
     """
     import trio  # noqa: PLC0415 - `--help` stays fast
 
     from priceverse.simulator.market import Options, StartError  # noqa: PLC0415 - as above
 
     try:
-        trio.run(_play, Options(port, replay, speed, seed, truth))
+        trio.run(_play, Options(port, replay, speed, seed, truth, tls))
     except* StartError as problems:
         raise click.ClickException("; ".join(map(str, problems.exceptions))) from None
 
@@ -58,19 +65,25 @@ async def _play(options: "Options") -> None:
 
 def _greeting(options: "Options", port: int) -> str:
     feed = f"a replay of {options.replay}" if options.replay else f"a random walk, seed {options.seed}"
-    settings = "\n".join(f"export {name}={value}" for name, value in variables(port).items())
+    settings = "\n".join(f"export {name}={value}" for name, value in variables(port, options.tls).items())
+    scheme = "https" if options.tls else "http"
     return (
-        f"simulator: http://{LOOPBACK}:{port}/ ({feed}, speed {options.speed:g}); Ctrl-C stops it\n\n"
+        f"simulator: {scheme}://{LOOPBACK}:{port}/ ({feed}, speed {options.speed:g}); Ctrl-C stops it\n\n"
         f"point priceverse at it with these variables:\n{settings}"
     )
 
 
-def variables(port: int) -> dict[str, str]:
-    """Return the environment variables that make a configuration use the simulator on `port`."""
+def variables(port: int, tls: Path | None = None) -> dict[str, str]:
+    """Return the environment variables that make a configuration use the simulator on `port`, over TLS if `tls`."""
     from priceverse.model.exchange import Exchange  # noqa: PLC0415 - as above
+    from priceverse.simulator.certificate import AUTHORITY  # noqa: PLC0415 - as above
 
-    found = {}
+    secure, found = "s" if tls else "", {}
     for exchange in Exchange:
-        found[f"PRICEVERSE_EXCHANGES__{exchange.name}__WS_URL"] = f"ws://{LOOPBACK}:{port}/{exchange}"
-        found[f"PRICEVERSE_EXCHANGES__{exchange.name}__REST_URL"] = f"http://{LOOPBACK}:{port}/{exchange}"
-    return found | {"PRICEVERSE_CBR__URL": f"http://{LOOPBACK}:{port}/cbr/XML_daily.asp"}
+        found[f"PRICEVERSE_EXCHANGES__{exchange.name}__WS_URL"] = f"ws{secure}://{LOOPBACK}:{port}/{exchange}"
+        found[f"PRICEVERSE_EXCHANGES__{exchange.name}__REST_URL"] = f"http{secure}://{LOOPBACK}:{port}/{exchange}"
+    found["PRICEVERSE_CBR__URL"] = f"http{secure}://{LOOPBACK}:{port}/cbr/XML_daily.asp"
+    if tls:
+        authority = str((tls / AUTHORITY).absolute())
+        found |= {"PRICEVERSE_EXCHANGES__TLS_CA": authority, "PRICEVERSE_CBR__TLS_CA": authority}
+    return found

@@ -18,7 +18,7 @@ from priceverse.net.tls import client_context
 async def read(cbr: Cbr, day: date | None = None) -> Rate:
     """Fetch and parse the newest document, or that of `day`. Raises NetError, RateRefused."""
     url = cbr.url if day is None else _of_day(cbr.url, day)
-    tls = client_context(url, None)
+    tls = client_context(url, cbr.tls_ca)
     reply = await fetch(url, timeout_s=cbr.timeout_s, max_bytes=cbr.max_bytes, tls=tls)
     if "xml" not in reply.content_type:
         raise RateRefused(f"not XML but {reply.content_type[:60] or 'of no content type'}")

@@ -1,5 +1,6 @@
 """The whole simulator as one task: options in, a port out. What `python -m priceverse.simulator` and `simulate` run."""
 
+import ssl
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ import trio
 
 from priceverse.log import get_logger
 from priceverse.model.exchange import Exchange
+from priceverse.simulator.certificate import CertificateMissing, server_context
 from priceverse.simulator.faults import Faults
 from priceverse.simulator.feeds import replay, walk_forever
 from priceverse.simulator.history import History
@@ -42,13 +44,14 @@ VENUES: dict[Exchange, Callable[[History], Venue]] = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to simulate. Without `replay` it is a walk; port 0 takes a free one."""
+    """What to simulate. Without `replay` it is a walk; port 0 takes a free one; `tls`: a folder with a certificate."""
 
     port: int = 0
     replay: Path | None = None
     speed: float = 1.0
     seed: int = 0
     truth: Path | None = None
+    tls: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ async def serve(options: Options, *, task_status: trio.TaskStatus[Running] = tri
         truth = stack.enter_context(_truth(options.truth)) if options.truth else None
         venues = {exchange: _venue(exchange, options.replay) for exchange in Exchange}
         hub = Hub(venues, Faults(Random(options.seed)), truth)  # noqa: S311 - faults, not secrets
+        tls = _certificate(options.tls) if options.tls else None
         listeners = await _listen(options.port)
         port: int = listeners[0].socket.getsockname()[1]
         async with trio.open_nursery() as nursery:
@@ -77,7 +81,7 @@ async def serve(options: Options, *, task_status: trio.TaskStatus[Running] = tri
             nursery.start_soon(_tick_forever, hub)
             if truth:
                 nursery.start_soon(_flush_forever, truth)
-            nursery.start_soon(trio.serve_listeners, Server(hub, time.time_ns).handle, listeners)
+            nursery.start_soon(_doors(Server(hub, time.time_ns, is_secure=tls is not None), listeners, tls))
             get_logger().info("simulator_started", port=port, replay=str(options.replay or ""), speed=options.speed)
             task_status.started(Running(port, hub))
 
@@ -105,11 +109,28 @@ def _truth(path: Path) -> Truth:
         raise StartError(f"the truth cannot be written to {path}: {error.strerror}") from error
 
 
+def _certificate(folder: Path) -> ssl.SSLContext:
+    try:
+        return server_context(folder)
+    except CertificateMissing as missing:
+        raise StartError(str(missing)) from missing
+
+
 async def _listen(port: int) -> list[trio.SocketListener]:
     try:
         return await trio.open_tcp_listeners(port, host=LOOPBACK)
     except OSError as error:
         raise StartError(f"port {port} on {LOOPBACK} cannot be used: {error.strerror}; choose another") from error
+
+
+def _doors(
+    server: Server, listeners: list[trio.SocketListener], tls: ssl.SSLContext | None
+) -> partial[Coroutine[Any, Any, Any]]:
+    """Return what lets clients in."""
+    if tls is None:
+        return partial(trio.serve_listeners, server.handle, listeners)
+    doors = [trio.SSLListener(each, tls, https_compatible=True) for each in listeners]
+    return partial(trio.serve_listeners, server.handle, doors)
 
 
 async def _tick_forever(hub: Hub) -> None:

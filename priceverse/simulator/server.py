@@ -30,19 +30,20 @@ Clock = Callable[[], int]
 class Server:
     """Serves clients of one hub."""
 
-    def __init__(self, hub: Hub, now_ns: Clock) -> None:
+    def __init__(self, hub: Hub, now_ns: Clock, *, is_secure: bool = False) -> None:
         self._hub = hub
         self._now_ns = now_ns
+        self._is_secure = is_secure
 
-    async def handle(self, stream: trio.SocketStream) -> None:
-        """Serve one TCP connection to its end."""
+    async def handle(self, stream: trio.abc.Stream) -> None:
+        """Serve one connection to its end."""
         async with stream:
             try:
                 await self._converse(stream, h11.Connection(h11.SERVER))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
 
-    async def _converse(self, stream: trio.SocketStream, http: h11.Connection) -> None:
+    async def _converse(self, stream: trio.abc.Stream, http: h11.Connection) -> None:
         """Answer requests one after the other, until one upgrades, is the last, or makes no sense."""
         while True:
             try:
@@ -53,7 +54,7 @@ class Server:
             except h11.RemoteProtocolError as error:
                 await _send(stream, http, reply({"error": str(error)}, status=error.error_status_hint))
                 return
-            request = _request(head, body)
+            request = _request(head, body, is_secure=self._is_secure)
             if request.headers.get("upgrade", "").lower() == "websocket":
                 refusal = await self._upgrade(stream, http, head, request)
                 if refusal is None:
@@ -66,7 +67,7 @@ class Server:
             http.start_next_cycle()
 
     async def _upgrade(
-        self, stream: trio.SocketStream, http: h11.Connection, head: h11.Request, request: Request
+        self, stream: trio.abc.Stream, http: h11.Connection, head: h11.Request, request: Request
     ) -> Response | None:
         """Speak WebSocket until it ends; return a response instead if the handshake is to be refused."""
         opened = routes.upgrade(request, self._hub, self._now_ns())
@@ -92,14 +93,14 @@ class Server:
         return None
 
 
-async def _receive(stream: trio.SocketStream, http: h11.Connection) -> tuple[h11.Request | None, bytes]:
+async def _receive(stream: trio.abc.Stream, http: h11.Connection) -> tuple[h11.Request | None, bytes]:
     """Return the next request with its body; None at the end of the connection. Raises h11.RemoteProtocolError."""
     head: h11.Request | None = None
     body = b""
     while True:
         match http.next_event():
             case h11.NEED_DATA:
-                http.receive_data(await stream.receive_some(RECEIVE_BYTES))
+                http.receive_data(bytes(await stream.receive_some(RECEIVE_BYTES)))
             case h11.Request() as request:
                 head = request
             case h11.Data(data=data):
@@ -112,7 +113,7 @@ async def _receive(stream: trio.SocketStream, http: h11.Connection) -> tuple[h11
                 return None, b""
 
 
-async def _send(stream: trio.SocketStream, http: h11.Connection, response: Response) -> None:
+async def _send(stream: trio.abc.Stream, http: h11.Connection, response: Response) -> None:
     if http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
         return
     headers = [
@@ -128,7 +129,7 @@ async def _send(stream: trio.SocketStream, http: h11.Connection, response: Respo
     await stream.send_all(b"".join(http.send(part) or b"" for part in parts))
 
 
-def _request(head: h11.Request, body: bytes) -> Request:
+def _request(head: h11.Request, body: bytes, *, is_secure: bool) -> Request:
     path, _, query = head.target.decode("ascii").partition("?")
     return Request(
         method=head.method.decode("ascii"),
@@ -136,4 +137,5 @@ def _request(head: h11.Request, body: bytes) -> Request:
         query=dict(parse_qsl(query, keep_blank_values=True)),
         headers={name.decode("ascii"): value.decode("latin-1") for name, value in head.headers},
         body=body,
+        is_secure=is_secure,
     )

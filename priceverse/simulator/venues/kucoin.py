@@ -63,7 +63,7 @@ class Kucoin:
         """Issue tokens and serve the latest trades, oldest first."""
         match request.path:
             case "/api/v1/bullet-public" if request.method == "POST":
-                return self._bullet(request.headers.get("host", ""), now_ns)
+                return self._bullet(request, now_ns)
             case "/api/v1/bullet-public":
                 return reply({"code": "405000", "msg": f"Request method '{request.method}' not supported"}, status=405)
             case "/api/v1/market/histories":
@@ -74,15 +74,15 @@ class Kucoin:
             case _:
                 return reply({"code": "404000", "msg": "Url Not Found"}, status=404)
 
-    def _bullet(self, host: str, now_ns: int) -> Response:
+    def _bullet(self, request: Request, now_ns: int) -> Response:
         self._issued += 1
         token = f"{self._issued * 0x9E3779B97F4A7C15 % 2**64:016x}{now_ns:016x}"
         self._tokens[token] = now_ns
         if len(self._tokens) > MOST_TOKENS:
             del self._tokens[next(iter(self._tokens))]
         server = {
-            "endpoint": f"ws://{host}/kucoin/ws/",
-            "encrypt": False,
+            "endpoint": f"{'wss' if request.is_secure else 'ws'}://{request.headers.get('host', '')}/kucoin/ws/",
+            "encrypt": request.is_secure,
             "protocol": "websocket",
             "pingInterval": self._ping_interval_ms,
             "pingTimeout": PING_TIMEOUT_MS,

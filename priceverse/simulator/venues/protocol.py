@@ -47,13 +47,14 @@ Output = str | Ping | Close
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request; `path` is what follows the venue's prefix, header names are lower case."""
+    """An HTTP request, over TLS or not; `path` is what follows the venue's prefix, header names are lower case."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes = b""
+    is_secure: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,20 @@ def test_the_variables_it_prints_configure_every_venue():
     assert settings.cbr.url == "http://127.0.0.1:8700/cbr/XML_daily.asp"
 
 
+def test_with_tls_every_address_and_the_authority_are_named(tmp_path):
+    settings = load(None, environ=variables(8700, tmp_path)).settings
+    urls = [settings.exchanges.venue(exchange).ws_url for exchange in Exchange]
+    assert {url.partition(":")[0] for url in urls} == {"wss"}
+    assert settings.exchanges.tls_ca == settings.cbr.tls_ca == tmp_path / "client.pem"
+    assert settings.cbr.url.startswith("https://")
+
+
+def test_a_folder_without_a_certificate_says_how_to_make_one(tmp_path):
+    result = CliRunner().invoke(command, ["--port", "0", "--tls", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"python -m trustme -d {tmp_path} -i 127.0.0.1 localhost" in result.output
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_stops_quietly(stop, tmp_path):
     truth = tmp_path / "truth.jsonl"
