@@ -46,6 +46,7 @@ def document(registry: Registry, settings: Settings) -> JSON:
         "paths": {
             "/netron/invoke": {"post": _invoke(methods)},
             "/netron/batch": {"post": _batch(settings)},
+            "/netron/authenticate": {"post": _authenticate()},
             **_reads(settings),
             **_udf(),
             **_probes(settings),
@@ -78,6 +79,15 @@ def _batch(settings: Settings) -> JSON:
         "summary": f"Call up to {settings.api.max_batch} methods; each succeeds or fails by itself.",
         "requestBody": _body("Batch"),
         "responses": {"200": _answer("BatchReply", "The outcomes, in the order of the calls."), **_failures()},
+    }
+
+
+def _authenticate() -> JSON:
+    return {
+        "operationId": "authenticate",
+        "summary": "Exchange a user's password or an API key for a bearer token.",
+        "requestBody": _body("Login"),
+        "responses": {"200": _answer("LoginReply", "The token."), **_failures()},
     }
 
 
@@ -268,6 +278,7 @@ def _envelopes(calls: list[JSON], replies: list[JSON]) -> JSON:
     batch = {**_ENVELOPE, "requests": {"type": "array", "items": _ref("Call")}, "options": options}
     missing = {"type": "object", "additionalProperties": error}
     return {
+        **_login(stamped),
         "Call": {"oneOf": calls},
         "Success": _object({**stamped, **success, "hints": {"type": "object"}}),
         "Failure": _object({**stamped, **failure}),
@@ -278,6 +289,16 @@ def _envelopes(calls: list[JSON], replies: list[JSON]) -> JSON:
         "Prices": _object(
             {"prices": {"type": "array", "items": _ref("PriceReply")}, "unavailable": missing}, "unavailable"
         ),
+    }
+
+
+def _login(stamped: JSON) -> JSON:
+    by_password: JSON = {"username": _TEXT, "password": _TEXT}
+    token = {"token": _TEXT, "tokenType": _TEXT, "expiresIn": {"type": "integer"}, "expiresAt": _TEXT}
+    roles = {"type": "array", "items": _TEXT}
+    return {
+        "Login": {"anyOf": [_object(by_password), _object({"apiKey": _TEXT})]},
+        "LoginReply": _object({**stamped, "success": {"const": True}, "data": _object({**token, "roles": roles})}),
     }
 
 

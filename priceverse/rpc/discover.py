@@ -34,6 +34,22 @@ def describe(registry: Registry) -> list[dict[str, Any]]:
     return [{"name": name, "version": version, "methods": methods} for (name, version), methods in services.items()]
 
 
+def method_table(registry: Registry) -> str:
+    """Return the README's table of methods."""
+    rows = ["| service | method | input | what it does | good for | calls a minute |", "|---|---|---|---|---|---|"]
+    for each in registry:
+        given = ", ".join(_shown(field) for field in msgspec.structs.fields(each.params)) or "–"
+        cache = f"{each.cache_s:g} s" if each.cache_s is not None else "–"
+        limit = str(each.limit.requests * 60 // each.limit.per_s) if each.limit else "–"
+        service = f"{each.service}@{each.version}"
+        rows.append(f"| `{service}` | `{each.name}` | {given} | {each.summary} | {cache} | {limit} |")
+    return "\n".join(rows)
+
+
+def _shown(field: msgspec.structs.FieldInfo) -> str:
+    return f"`{field.encode_name}`" if field.required else f"`{field.encode_name}?`"
+
+
 def _schema(type_: Any) -> Any:  # noqa: ANN401 - any annotation has a schema
     return numbers(msgspec.json.schema(type_))
 

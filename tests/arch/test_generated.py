@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from priceverse import services
 from priceverse.config.load import load
 from priceverse.config.render import example_toml, markdown_table
 from priceverse.config.settings import Settings
+from priceverse.rpc.discover import method_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,6 +20,11 @@ def test_the_example_configuration_is_generated():
 
 def test_the_readme_table_of_keys_is_generated():
     assert markdown_table() in (ROOT / "etc/README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_table_of_methods_is_generated():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"<!-- methods -->\n{method_table(services.registry())}\n<!-- /methods -->" in readme
 
 
 @pytest.mark.parametrize("comment", ["#", ""])

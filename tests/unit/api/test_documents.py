@@ -46,7 +46,7 @@ async def test_every_path_of_the_document_is_served(application, openapi):
     client = application(permits=knows).test_client()
     for path, operations in openapi["paths"].items():
         for method in operations:
-            if path != "/stream/prices":  # it never ends
+            if path not in {"/stream/prices", "/netron/authenticate"}:  # never ends; is the gate's
                 reply = await client.open(path.replace("{pair}", "btc-usd"), method=method.upper(), headers=KEY)
                 assert reply.status_code != 405
                 body = await reply.get_data()
