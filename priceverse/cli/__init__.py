@@ -15,6 +15,7 @@ COMMANDS = {
     "migrate": "Bring the database schema up to date.",
     "backfill": "Fill missing candles from the exchanges' history.",
     "keys": "Add, list and revoke API keys and users.",
+    "replay": "Print the prices and candles of recorded trades.",
     "simulate": "Play the six exchanges and the Bank of Russia on loopback.",
     "decode": "Turn raw exchange frames on stdin into trades on stdout.",
     "capture": "Record the raw frames of an exchange.",
