@@ -12,6 +12,7 @@ run: setup ## start everything here against the exchange simulator and print the
 	@$(BIN)/priceverse up $(ARGS)
 
 test: setup ## run the whole suite against real Redis and PostgreSQL that it starts itself
+	@$(BIN)/python tests/web/obtain.py || true
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: setup ## format check, lint, types, import contracts, dependencies

@@ -1,7 +1,6 @@
 // The page: prices from the stream, states from the health report, candles and explanations by call, and the truth about all.
 
 import { invoke, invokeEach, read, Refused } from "./api.js";
-import { bars } from "./candles.js";
 import { Choices } from "./choices.js";
 import { Detail } from "./detail.js";
 import { Chips, watchHealth } from "./health.js";
@@ -15,7 +14,6 @@ import { Venues } from "./venues.js";
 const TICK_MS = 500;
 const RETRY_MS = 2000;
 const DAY_MS = 60_000;
-const SPARK_HOURS = 24;
 const STATES = { up: "Live", connecting: "Connecting…", down: "Connection lost" };
 const OVERALL = { healthy: "up", degraded: "connecting", unhealthy: "down" };
 const LOST = "No connection to the server. These are the last prices it sent; trying again…";
@@ -125,16 +123,17 @@ function say(text) {
 /** Learn what the last day was like, again and again. */
 async function followTheDay() {
   const pairs = [...tiles.keys()];
-  const wanted = pairs.map((pair) => ({ pair, interval: "1hour", limit: SPARK_HOURS }));
-  let past = await asked(() => invokeEach("ChartsService", "getOHLCV", wanted), pairs);
+  const day = pairs.map((pair) => ({ pair, period: "24hours", interval: "1hour" }));
+  const past = await asked(() => invokeEach("ChartsService", "getChartData", day), pairs);
+  pairs.forEach((pair, i) => {
+    if (!(past[i] instanceof Refused)) tiles.get(pair).past = past[i].series;
+  });
   for (;;) {
     const inputs = pairs.map((pair) => ({ pair, period: "24hours" }));
     const changes = await asked(() => invokeEach("PricesService", "getPriceChange", inputs), pairs);
     pairs.forEach((pair, i) => {
-      const closes = past[i] instanceof Refused ? null : bars(past[i]).map((bar) => bar.close);
-      tiles.get(pair).remember(changes[i] instanceof Refused ? null : changes[i].startPrice, closes);
+      tiles.get(pair).since(changes[i] instanceof Refused ? null : changes[i].startPrice);
     });
-    past = past.map(() => new Refused({ message: "known" }));
     await new Promise((resolve) => setTimeout(resolve, DAY_MS));
   }
 }

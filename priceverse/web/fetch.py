@@ -40,8 +40,8 @@ def fetch(*, dev: bool) -> None:
     """Install what the lock file names into `node_modules`, unless it is there. Raises FetchError."""
     if _is_there(dev=dev):
         return
-    with _npm() as npm:
-        _run([*npm, *CI, *([] if dev else ["--omit=dev"])], FOLDER)
+    with npm() as command:
+        _run([*command, *CI, *([] if dev else ["--omit=dev"])], FOLDER)
 
 
 def _is_there(*, dev: bool) -> bool:
@@ -54,8 +54,8 @@ def _is_there(*, dev: bool) -> bool:
 
 
 @contextmanager
-def _npm() -> Iterator[list[str]]:
-    """Yield the command that is npm."""
+def npm() -> Iterator[list[str]]:
+    """Yield the command that is npm; it is gone afterwards if it was borrowed. Raises FetchError."""
     found = shutil.which("npm")
     if found is not None:
         yield [found]

@@ -6,7 +6,7 @@ import { available, Chart } from "./chart.js";
 import { amount, pairName, shortPrice } from "./format.js";
 
 const FRESH_MS = 60_000;
-const RETRY_MS = 5000;
+const RETRY_MS = 10_000;
 const ROWS = 12;
 const MISSING = "The chart library was not there when this server was set up: run make setup where npm's registry can be reached. Prices and tables work without it.";
 
@@ -74,7 +74,7 @@ export class Market {
 
   failed(error, whole) {
     if (whole) this.say(reason(error), []);
-    this.later(Math.max(RETRY_MS, (error.retryS || 0) * 1000));
+    this.later(RETRY_MS);
   }
 
   show(found, whole) {

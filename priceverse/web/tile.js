@@ -18,7 +18,7 @@ export class Tile {
     this.parts.pair.addEventListener("click", () => onChosen(pair));
     this.element.dataset.pair = pair;
     this.price = null;
-    this.past = [];
+    this.past = []; // closes of the last day, if they are known
     this.seen = [];
     this.dayAgo = null;
     list.append(this.element);
@@ -40,11 +40,10 @@ export class Tile {
     this.draw();
   }
 
-  /** Remember what the last day was like: the price at its beginning (null: unknown), and closes on the way. */
-  remember(dayAgo, past) {
+  /** Learn the price of a day ago; null: unknown. */
+  since(dayAgo) {
     this.dayAgo = dayAgo;
-    if (past) this.past = past;
-    if (this.price) this.showChange();
+    this.showChange();
     this.draw();
   }
 

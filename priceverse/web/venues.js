@@ -5,6 +5,7 @@ import { ago, basisPoints, counted, share, shortPrice, venueName } from "./forma
 import { partsOf } from "./tile.js";
 
 const POLL_MS = 5000;
+const TOO_OFTEN = "429"; // many pages of one address: what is shown stays a little longer
 const REASONS = {
   outlier: "too far off",
   stale: "silent too long",
@@ -34,7 +35,7 @@ export class Venues {
       const explained = await invoke("PricesService", "explainPrice", { pair });
       if (this.pair === pair) this.show(explained, nowMs());
     } catch (error) {
-      if (this.pair === pair) this.forget(`No explanation: ${error.message}`);
+      if (this.pair === pair && error.code !== TOO_OFTEN) this.forget(`No explanation: ${error.message}`);
     }
   }
 
@@ -46,9 +47,10 @@ export class Venues {
 
   show(explained, nowMs) {
     const used = explained.sources.filter((source) => !source.excluded);
-    const rate = explained.rate ? ` × ${Number(explained.rate)} roubles a dollar (Bank of Russia)` : "";
-    this.note.textContent = `${counted(used)} by volume over the last ${windowS(explained)} s${rate}.`;
-    const index = Number(explained.price) / Number(explained.rate ?? 1);
+    const { rate } = explained;
+    const converted = rate ? `, in dollars; × ${rate.value} roubles a dollar${rate.date ? ` (${rate.date})` : ""}` : "";
+    this.note.textContent = `${counted(used)} by volume over ${windowS(explained)} s${converted}.`;
+    const index = explained.price / (rate?.value ?? 1);
     for (const source of explained.sources) this.showOne(source, index, nowMs);
     for (const [name, parts] of this.rows) {
       if (explained.sources.some((source) => source.exchange === name)) continue;
@@ -60,14 +62,14 @@ export class Venues {
   showOne(source, index, nowMs) {
     if (!this.rows.has(source.exchange)) this.rows.set(source.exchange, this.make(source.exchange));
     const parts = this.rows.get(source.exchange);
-    const price = source.price === null ? null : Number(source.price);
+    const { price } = source;
     parts.row.dataset.counts = String(!source.excluded);
     parts.price.textContent = price === null ? "–" : shortPrice(price);
     parts.off.textContent = price === null ? "–" : basisPoints(price, index);
-    parts.bar.value = Number(source.weight);
-    parts.weight.textContent = share(Number(source.weight));
+    parts.bar.value = source.weight;
+    parts.weight.textContent = share(source.weight);
     parts.trades.textContent = String(source.trades);
-    parts.newest.textContent = ago(nowMs - source.last);
+    parts.newest.textContent = ago(nowMs - Date.parse(source.lastTrade));
     parts.counts.textContent = source.excluded ? (REASONS[source.excluded] ?? source.excluded.replaceAll("_", " ")) : "yes";
   }
 
@@ -80,6 +82,7 @@ export class Venues {
   }
 }
 
+/** How long the window is that the trades are from. */
 function windowS(explained) {
-  return Math.round((explained.windowEnd - explained.windowStart) / 1000);
+  return Math.round((Date.parse(explained.windowEnd) - Date.parse(explained.windowStart)) / 1000);
 }

