@@ -6,14 +6,19 @@ The rule: an entry carries exactly the digits received. What somebody else wrote
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import NamedTuple
 
 from priceverse.model.decimals import LARGEST, SMALLEST
+from priceverse.model.exchange import Exchange
 from priceverse.model.trade import Trade
 from priceverse.pricing.entry import Entry
 
 NAMES = (b"exchange", b"price", b"volume", b"timestamp", b"trade_id", b"side", b"received")
 MAX_CHARS = 100
+PRICES = 4096
+"""Trades share few prices: so many are read once."""
+
 LEAST, BEYOND = Decimal(10) ** SMALLEST, Decimal(10) ** (LARGEST + 1)
 
 
@@ -66,19 +71,34 @@ def encode(received: Received) -> tuple[str | int, ...]:
 
 def decode(identifier: bytes, fields: Sequence[bytes]) -> Entry:
     """Read an entry as Redis sends it. Raises ValueError."""
-    if tuple(fields[::2]) != NAMES:
-        raise ValueError("not the fields of a trade")
-    exchange, price, volume, timestamp, trade_id, _, received = fields[1::2]
+    exchange, price, volume, timestamp, trade_id, received = _values(fields)
     ms, _, sequence = identifier.partition(b"-")
-    return Entry(
-        (int(ms), int(sequence)),
-        exchange.decode(),
-        trade_id.decode(),
-        _number(price),
-        _number(volume),
-        int(timestamp),
-        int(received),
+    return _new(
+        Entry,
+        (
+            (int(ms), int(sequence)),
+            _EXCHANGES.get(exchange) or exchange.decode(),
+            trade_id.decode(),
+            _price(price),
+            _number(volume),
+            int(timestamp),
+            int(received),
+        ),
     )
+
+
+def _values(fields: Sequence[bytes]) -> tuple[bytes, bytes, bytes, bytes, bytes, bytes]:
+    try:
+        (  # spelt out: slices and a comparison of tuples cost three times as much
+            exchange_, exchange, price_, price, volume_, volume, timestamp_, timestamp,
+            trade_id_, trade_id, side_, _, received_, received,
+        ) = fields  # fmt: skip
+    except ValueError as error:
+        raise ValueError("not the fields of a trade") from error
+    names = exchange_, price_, volume_, timestamp_, trade_id_, side_, received_
+    if names != NAMES:
+        raise ValueError("not the fields of a trade")
+    return exchange, price, volume, timestamp, trade_id, received
 
 
 def _number(spelt: bytes) -> Decimal:
@@ -90,3 +110,9 @@ def _number(spelt: bytes) -> Decimal:
     except InvalidOperation as error:  # not a number, or NaN
         raise ValueError("not a number") from error
     raise ValueError("not a number that is admitted")
+
+
+_price = lru_cache(PRICES)(_number)
+_EXCHANGES = {exchange.value.encode(): exchange.value for exchange in Exchange}
+_new = tuple.__new__
+"""A named tuple's own constructor costs three times as much."""

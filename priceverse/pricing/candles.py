@@ -1,6 +1,6 @@
 """Candles from trades: what a settled instant adds to the buckets of five minutes.
 
-    Tick ─ gather ─▶ Part (venue, level, bucket) ─ value ─▶ Valued (conversion; no outliers) ─ render ─▶ Candle
+    Part (venue, level, pane; from `panes`) ─ value ─▶ Valued (conversion; no outliers) ─ render ─▶ Candle
 
 A trade belongs to the first instant of the grid after its own time, which gives its conversion, and is added with the
 first instant that settles after both that and its arrival: a late trade comes with a later one and revises its bucket.
@@ -10,7 +10,7 @@ The rule: what an instant adds is a function of the streams, so adding all of th
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -19,8 +19,9 @@ from priceverse.model.decimals import EXACT, is_storable, to_places
 from priceverse.model.exchange import Quote
 from priceverse.model.price import Excluded
 from priceverse.pricing.index import Rules, Verdict
+from priceverse.pricing.panes import Part
+from priceverse.pricing.schedule import Grid
 from priceverse.pricing.venue import Level, near
-from priceverse.pricing.window import Tick
 
 BUCKET = Interval.FIVE_MINUTES
 ONE = Decimal(1)
@@ -36,31 +37,6 @@ class Left(StrEnum):
     NO_CONVERSION = "no_conversion"
     NO_RATE = "no_rate"
     UNSTORABLE = "unstorable"  # the schema has no room for such a number
-
-
-@dataclass(slots=True)
-class Part:
-    """Trades of one venue at one price level and of one bucket, which belong to one instant."""
-
-    instant_ms: int
-    bucket_ms: int
-    first: Tick
-    last: Tick
-    high: Decimal
-    low: Decimal
-    value: Decimal
-    volume: Decimal
-    trades: int
-
-    @property
-    def exchange(self) -> str:
-        """The venue."""
-        return self.first.key[0]
-
-    @property
-    def level(self) -> Decimal:
-        """The price that all of them share, cut to four digits."""
-        return self.first.key[1]
 
 
 class Valued(NamedTuple):
@@ -79,7 +55,7 @@ class Judgement:
     window_start_ms: int
     rules: Rules
 
-    def is_outlier(self, part: Part, factor: Decimal, interval_ms: int) -> bool:
+    def is_outlier(self, part: Part, factor: Decimal) -> bool:
         """Tell whether trades are left out.
 
         Those in the window are, with their venue or as its wild prints; older ones when they are too far from the
@@ -87,7 +63,7 @@ class Judgement:
         """
         fate = {source.exchange: source.excluded for source in self.verdict.details}
         excluded = fate.get(part.exchange)
-        if part.instant_ms - interval_ms < self.window_start_ms or excluded is Excluded.STALE:
+        if part.pane_ms < self.window_start_ms or excluded is Excluded.STALE:
             return self._is_far(EXACT.multiply(part.level, factor))
         if excluded is Excluded.OUTLIER:
             return True
@@ -101,43 +77,17 @@ class Judgement:
         return abs(EXACT.subtract(price, index.price)) > EXACT.multiply(index.price, self.rules.max_deviation)
 
 
-def gather(ticks: Iterable[Tick], interval_ms: int) -> list[Part]:
-    """Sum up trades; any order gives the same parts."""
-    found: dict[tuple[int, int, tuple[str, Decimal]], Part] = {}
-    with localcontext(EXACT):
-        for tick in ticks:
-            key, _, ms, value, volume, price = tick
-            place = (ms // interval_ms, ms // BUCKET.ms, key)
-            part = found.get(place)
-            if part is None:
-                instant_ms = (place[0] + 1) * interval_ms
-                found[place] = Part(instant_ms, place[1] * BUCKET.ms, tick, tick, price, price, value, volume, trades=1)
-                continue
-            part.value += value
-            part.volume += volume
-            part.trades += 1
-            if price > part.high:
-                part.high = price
-            elif price < part.low:
-                part.low = price
-            if ms >= part.last.ms and _order(tick) > _order(part.last):
-                part.last = tick
-            elif ms <= part.first.ms and _order(tick) < _order(part.first):
-                part.first = tick
-    return list(found.values())
-
-
 def value(
-    parts: Iterable[Part], quotes: Mapping[str, Quote], conversion: Factor, judgement: Judgement, interval_ms: int
+    parts: Iterable[Part], quotes: Mapping[str, Quote], conversion: Factor, judgement: Judgement, grid: Grid
 ) -> tuple[list[Valued], Counter[str]]:
     """Return the parts that enter, and how many trades are left out by reason."""
     entering: list[Valued] = []
     left: Counter[str] = Counter()
     for part in parts:
-        factor = ONE if quotes[part.exchange] is Quote.USD else conversion(part.instant_ms)
+        factor = ONE if quotes[part.exchange] is Quote.USD else conversion(grid.belongs_to(part.pane_ms))
         if factor is None:
             left[Left.NO_CONVERSION] += part.trades
-        elif judgement.is_outlier(part, factor, interval_ms):
+        elif judgement.is_outlier(part, factor):
             left[Left.OUTLIER] += part.trades
         else:
             entering.append(Valued(part, factor))
@@ -181,8 +131,3 @@ def _candle(pair: str, part: Part, factor: Decimal) -> Candle:
         open_key=trade_key(part.exchange, part.first.trade_id),
         close_key=trade_key(part.exchange, part.last.trade_id),
     )
-
-
-def _order(tick: Tick) -> tuple[int, int, str]:
-    """Return the place among the trades of a venue: that of `trade_key` within the millisecond."""
-    return tick.ms, len(tick.trade_id), tick.trade_id

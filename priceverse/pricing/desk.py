@@ -129,7 +129,7 @@ class Desk:
         grid, market = pricer.grid, pricer.market
         start_ms = snapshot.instant_ms - grid.window_ms
         judgement = candles.Judgement(verdict, snapshot.levels, start_ms, market.rules)
-        entering, left = candles.value(snapshot.parts, market.quotes, self._conversion, judgement, grid.interval_ms)
+        entering, left = candles.value(snapshot.parts, market.quotes, self._conversion, judgement, grid)
         own, unstorable = candles.render(pricer.pair, entering)
         pricer.left.update(left + unstorable)
         derived = (candles.render(pair, entering, self._official)[0] for pair in seat.derived)

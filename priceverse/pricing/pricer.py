@@ -1,8 +1,7 @@
 """One source pair: its stream goes in entry by entry, out come snapshots for history and verdicts for live prices.
 
-    feed(entry) ─▶ Known ─┬▶ Tape ─┬▶ history window ─┬▶ Snapshot at each instant of the grid
-                          │        └▶ live window     │  ─▶ Verdict at any moment
-                          └▶ Parts of candles ────────┘
+    feed(entry) ─▶ Known ─┬▶ ripening ─▶ Panes   ─▶ Snapshot at each instant of the grid: window, parts of candles
+                          └▶ Tape ─▶ live Window ─▶ Verdict at any moment
 
 Snapshots are not judged here because a conversion may still be missing: the reference pair has a stream of its own.
 The rule: what `feed` and `reach` do depends on the entries and their ids alone.
@@ -14,10 +13,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from priceverse.model.exchange import Quote
-from priceverse.pricing.candles import Part, gather
 from priceverse.pricing.entry import Entry, EntryId
 from priceverse.pricing.index import Rules, Verdict, judge
 from priceverse.pricing.known import Known
+from priceverse.pricing.panes import Panes, Part
 from priceverse.pricing.schedule import SKEW_MS, Grid
 from priceverse.pricing.venue import Level, Venue, venue
 from priceverse.pricing.window import Tape, Tick, Window
@@ -65,11 +64,11 @@ class PairPricer:
         self._since_ms = self._closes_ms - grid.interval_ms  # what came before was added to candles, if it was ripe
         self._floor_ms = grid.floor_ms(self._next_ms)
         self._known = Known()
-        self._ripe: defaultdict[int, list[Tick]] = defaultdict(list)  # by the instant that adds them to candles
-        start_ms = self._next_ms - grid.window_ms
-        self._tape = Tape(start_ms)
-        self._history = Window(self._tape, start_ms)
-        self._live = Window(self._tape, start_ms)
+        self._ripening: defaultdict[int, list[Tick]] = defaultdict(list)  # by the instant that adds them
+        self._added: list[Tick] = []  # in the first window, and added to candles before `position_ms`
+        self._panes = Panes(grid)
+        self._tape = Tape(self._next_ms - grid.window_ms)
+        self._live = Window(self._tape, self._tape.floor_ms)
         self._outliers: frozenset[str] = frozenset()
 
     @property
@@ -94,31 +93,25 @@ class PairPricer:
 
     def feed(self, entry: Entry) -> None:
         """Take the next entry of the stream; one that was taken before is skipped."""
-        if entry.id <= self.last_id:
+        identifier, exchange, trade_id, _, _, ms, received_ms = entry
+        if identifier <= self.last_id:
             return
-        self.last_id = entry.id
-        stream_ms = entry.id[0]
+        self.last_id = identifier
+        stream_ms = identifier[0]
         if stream_ms >= self._closes_ms:
             self.reach(stream_ms)
-        if refusal := self._refusal(entry, stream_ms):
-            self.refused[refusal] += 1
-            return
-        tick = Tick.of(entry)
-        instant_ms = self.grid.belongs_to(tick.ms)
-        if instant_ms >= self._next_ms:
-            self._ripe[instant_ms].append(tick)
-        elif stream_ms >= self._since_ms:
-            self._ripe[self._next_ms].append(tick)
-        if tick.ms >= self._tape.floor_ms:
-            self._put(tick, entry.received_ms)
-        elif stream_ms >= self._since_ms:
-            self.late += 1
+        if not self._floor_ms <= ms < stream_ms + SKEW_MS or exchange not in self.market.quotes:
+            self.refused[self._refusal(ms, stream_ms)] += 1
+        elif not self._known.add(exchange, trade_id, ms):
+            self.refused["duplicate"] += 1
+        else:
+            self._admit(Tick.of(entry), ms, stream_ms, received_ms)
 
     def reach(self, stream_ms: int) -> None:
         """Close the instants that are complete now that every entry with an id below `stream_ms` has been fed."""
         self.reached_ms = max(self.reached_ms, stream_ms)
         while self._closes_ms <= stream_ms:
-            if self._tape.is_empty and not self._ripe:  # after a long silence: only the last of many empty instants
+            if self._is_silent():  # for long maybe: only the last of many empty instants
                 self._next_ms = self.grid.first_after(stream_ms) - self.grid.interval_ms
             self._close(self._next_ms)
             self._next_ms += self.grid.interval_ms
@@ -139,29 +132,37 @@ class PairPricer:
         self.fresh = False
         return found
 
-    def _put(self, tick: Tick, received_ms: int) -> None:
-        self._tape.add(tick)
-        self._history.late(tick)
-        if self._live.late(tick) or tick.ms >= self._live.end_ms:
-            self.fresh = True
-            if self.waiting_since_ms is None or received_ms < self.waiting_since_ms:
-                self.waiting_since_ms = received_ms
+    def _is_silent(self) -> bool:
+        return self._tape.is_empty and self._panes.is_empty and not self._ripening
 
-    def _refusal(self, entry: Entry, stream_ms: int) -> str | None:
-        ms = entry.timestamp_ms
+    def _refusal(self, ms: int, stream_ms: int) -> str:
         if ms < self._floor_ms:
             return "late"
-        if ms >= stream_ms + SKEW_MS:
-            return "ahead"
-        if entry.exchange not in self.market.quotes:
-            return "unknown_venue"
-        return None if self._known.add(entry.exchange, entry.trade_id, ms) else "duplicate"
+        return "ahead" if ms >= stream_ms + SKEW_MS else "unknown_venue"
+
+    def _admit(self, tick: Tick, ms: int, stream_ms: int, received_ms: int) -> None:
+        is_recent = ms >= self._tape.floor_ms
+        if ms >= self._next_ms:
+            self._ripening[self.grid.belongs_to(ms)].append(tick)
+        elif stream_ms >= self._since_ms or ms >= self._next_ms - self.grid.interval_ms:
+            self._ripening[self._next_ms].append(tick)
+            self.late += not is_recent
+        elif is_recent:
+            self._added.append(tick)
+        if is_recent:
+            self._tape.add(tick)
+            if self._live.late(tick) or ms >= self._live.end_ms:
+                self.fresh = True
+                if self.waiting_since_ms is None or received_ms < self.waiting_since_ms:
+                    self.waiting_since_ms = received_ms
 
     def _close(self, instant_ms: int) -> None:
         start_ms = instant_ms - self.grid.window_ms
-        self._history.slide(start_ms, instant_ms)
-        parts = gather(self._ripe.pop(instant_ms, ()), self.grid.interval_ms)
-        self.closed.append(Snapshot(instant_ms, self._history.levels(), parts))
+        self._panes.add(self._added, start_ms)
+        self._added.clear()
+        parts = self._panes.add(self._ripening.pop(instant_ms, ()), start_ms)
+        self.closed.append(Snapshot(instant_ms, self._panes.levels(instant_ms), parts))
+        self._panes.forget(start_ms + self.grid.interval_ms)
         self._floor_ms = self.grid.floor_ms(instant_ms + self.grid.interval_ms)
         self._known.forget(self._floor_ms)
         if self._live.start_ms < start_ms:  # nobody asks for live prices while the past is read again
