@@ -3,6 +3,7 @@
 A store that is away makes it neither unready nor unhealthy: a replacement would fare no better, and knows less.
 """
 
+from priceverse.aggregator.garbage import collect_rarely
 from priceverse.aggregator.serve import Duties, serve
 from priceverse.child import begin
 from supervisor.worker import Worker, run
@@ -11,6 +12,7 @@ from supervisor.worker import Worker, run
 async def main(worker: Worker) -> None:
     """Aggregate the assigned pairs until told to stop."""
     settings = begin(worker)
+    collect_rarely()
     duties = Duties(
         child=worker.name,
         stopping=worker.stopping,
