@@ -13,6 +13,7 @@ from typing import Any, Self
 from supervisor.listeners import reachable
 
 UNREACHABLE = 4
+DENIED = 77
 _CONNECT_S = 5.0
 _REPLY_S = 10.0
 
@@ -43,6 +44,9 @@ class Client:
         try:
             with reachable(path) as address:
                 self._sock.connect(address)
+        except PermissionError as fault:
+            self._sock.close()
+            raise Refused(f"not allowed to talk to the daemon on {path}", DENIED) from fault
         except OSError as fault:
             self._sock.close()
             raise Unreachable(path, fault.strerror or str(fault)) from fault

@@ -4,7 +4,7 @@ The rule: it shows what a reply says and decides nothing.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -31,6 +31,7 @@ LEVEL_STYLES = {"error": "bold red", "warning": "yellow", "debug": "dim"}
 _BAR = "▏▎▍▌▋▊▉█"
 _BAR_CELLS = 4
 _MIB = 1024 * 1024
+_EPOCH_MS = 10**12  # 2001: what is larger is no duration
 
 
 def status(reply: Reply) -> RenderableType:
@@ -129,19 +130,60 @@ def breakers_table(reply: Reply) -> Table:
     return table
 
 
-def streams_table(children: Sequence[Reply], rows: int = 1000) -> Table:
-    """Show what each child reports of its streams: one line a stream, or one for the child; at most `rows`."""
-    table = _table()
-    for name in ("CHILD", "STREAM", "REPORTS"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
+def streams(reply: Reply) -> RenderableType:
+    tables = streams_tables(reply["children"])
+    spaced = [part for table in tables for part in (Text(), table)]
+    return Group(*spaced[1:]) if spaced else Text("no child reports streams")
+
+
+def streams_tables(children: Sequence[Reply], rows: int = 1000) -> list[Table]:
+    """Show what each child reports of its streams, one line a stream; reports of one shape share a table.
+
+    At most `rows` lines in all, the blank one before a table and its head included; what is left out is counted.
+    """
+    shapes: dict[tuple[str, ...], list[tuple[str, str, Reply]]] = {}
     for child in children:
-        result = child.get("result", child.get("error"))
-        streams = result if isinstance(result, Mapping) else {"": result}
-        if not all(isinstance(each, Mapping) for each in streams.values()):
-            streams = {"": streams}
-        for name, figures in list(streams.items())[: max(0, rows - table.row_count)]:
-            table.add_row(child["child"], name, _figures(figures))
+        for name, figures in _streams(child):
+            shapes.setdefault(tuple(figures), []).append((child["child"], name, figures))
+    tables: list[Table] = []
+    for shape, lines in shapes.items():
+        room = rows - sum(table.row_count + 2 for table in tables) - 2
+        if room > 0:
+            tables.append(_streams_of(shape, lines[:room] if len(lines) <= room else lines[: room - 1]))
+            if len(lines) > room:
+                tables[-1].add_row(Text(f"… {len(lines) - room + 1} more", style="dim"))
+    return tables
+
+
+def _streams(child: Reply) -> Iterator[tuple[str, Reply]]:
+    if "error" in child:
+        yield "", {"error": child["error"]}
+        return
+    reported = child["result"]
+    is_by_stream = isinstance(reported, Mapping) and all(isinstance(each, Mapping) for each in reported.values())
+    yield from (
+        reported if is_by_stream else {"": reported if isinstance(reported, Mapping) else {"": reported}}
+    ).items()
+
+
+def _streams_of(shape: Sequence[str], lines: Sequence[tuple[str, str, Reply]]) -> Table:
+    table = _table()
+    for head in ("CHILD", "STREAM"):
+        table.add_column(head, no_wrap=True)
+    for figure in shape:
+        is_number = all(isinstance(of[figure], int | float | None) for *_, of in lines)
+        head = figure.removesuffix("_ms").replace("_", " ").upper()
+        table.add_column(head, justify="right" if is_number else "left", no_wrap=True, overflow="ellipsis")
+    for child, name, figures in lines:
+        table.add_row(child, name, *(_figure(figure, figures[figure]) for figure in shape))
     return table
+
+
+def _figure(name: str, value: object) -> str:
+    """Render one figure; `…_ms` so large that it is a moment becomes a time of day."""
+    if isinstance(value, int) and name.endswith("_ms") and value >= _EPOCH_MS:
+        return clock(value)
+    return "–" if value is None else f"{value}"
 
 
 def _figures(figures: object) -> str:
@@ -258,7 +300,7 @@ RENDERERS: Mapping[str, Callable[[Reply], RenderableType]] = {
     "stack": stacks,
     "log-level": names,
     "events": event,
-    "streams": lambda reply: streams_table(reply["children"]),
+    "streams": streams,
     "breakers": breakers_table,
     "wait": headline,
     "shutdown": lambda _: Text("stopping"),

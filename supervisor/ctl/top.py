@@ -55,8 +55,7 @@ def frame(path: Path, sort: str, height: int) -> RenderableType:
         parts += [Text(), screen.pools_table(status["pools"])]
         left -= len(status["pools"]) + 2
     room = max(_EVENTS_MIN, min(_EVENTS_MAX, left - 3))
-    shown = screen.streams_table(streams, rows=left - room - 5)
-    if shown.row_count:
+    for shown in screen.streams_tables(streams, rows=left - room - 3):
         parts += [Text(), shown]
     latest = [_one_line(screen.event(event)) for event in events[-room:]]
     panel = Panel(Group(*latest), title="events", title_align="left", subtitle=_HINT, style="dim")
@@ -68,8 +67,9 @@ def _events(client: Client) -> Iterator[Any]:
 
 
 def _one_line(text: Text) -> Text:
-    text.no_wrap, text.overflow = True, "ellipsis"
-    return text
+    line, *more = text.split("\n", allow_blank=True)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line.append(" …") if more else line
 
 
 @contextmanager

@@ -68,7 +68,7 @@ SPOKEN = [
     (("stack", "c"), "most recent call first"),
     (("log-level", "c", "debug"), "c"),
     (("events",), "tree_ready"),
-    (("streams",), "lag"),
+    (("streams",), "LAG"),
     (("breakers",), "closed"),
     (("wait", "--for", "ready", "--timeout", "5"), "3 of 3 ready"),
     (("version",), "supervisor"),
@@ -160,6 +160,7 @@ async def drawn_on(screen):
 
 async def test_top_draws_in_80_columns_and_quits_on_q(ctl, grove, path):
     grove.running.tree.report("noticed", "c", what="x" * 200)
+    grove.running.tree.report("dumped", what="\n".join("yyyy" for _ in range(50)))
     with top_in_a_terminal(path) as (popen, screen):
         async with screen:
             drawn = await drawn_on(screen)
@@ -167,6 +168,7 @@ async def test_top_draws_in_80_columns_and_quits_on_q(ctl, grove, path):
             with trio.fail_after(10):
                 assert await trio.to_thread.run_sync(popen.wait, abandon_on_cancel=True) == 0
     assert all(word in drawn for word in (b"3 of 3 ready", b"p.1", b"QUEUE", b"noticed"))
+    assert drawn.count(b"yyyy") == drawn.count(b"dumped") > 0  # of many lines the first is shown
 
 
 async def test_top_ends_when_its_terminal_has_gone(ctl, path):
