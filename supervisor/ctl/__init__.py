@@ -54,7 +54,7 @@ def group(find_socket: Callable[[], Path]) -> click.Group:
 
 def _everywhere(*, hidden: bool = False) -> list[click.Parameter]:
     """Return the options that the group and every command take, so that they may stand anywhere on the line."""
-    path = click.Path(path_type=Path)
+    path = click.Path(path_type=Path, readable=False)  # whether it may be opened is for the daemon to say
     where = f"The directory that holds its {SOCKET_NAME}."
     return [
         click.Option(["--socket"], type=path, help="The daemon's control socket.", hidden=hidden),
