@@ -136,14 +136,14 @@ def _merge(into: Tree, layer: Tree, origin: str, origins: dict[str, str], path: 
 
 
 def _read_secret_files(tree: Tree) -> None:
-    for section in ("database", "redis"):
-        table = tree.get(section)
-        if not isinstance(table, dict) or not table.get("password_file") or table.get("password"):
+    for section, key in (*CREDENTIALS.values(), ("database", "read_password")):
+        table, file = tree.get(section), f"{key}_file"
+        if not isinstance(table, dict) or not table.get(file) or table.get(key):
             continue
         try:
-            table["password"] = Path(table["password_file"]).read_text(encoding="utf-8").strip()
+            table[key] = Path(table[file]).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise ConfigError(f"{section}.password_file: {table['password_file']}: {error.strerror}") from None
+            raise ConfigError(f"{section}.{file}: {table[file]}: {error.strerror}") from None
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -33,6 +33,8 @@ T = TypeVar("T")
 _LOOK_S = 0.2
 _SPARE_S = 0.5
 _GIVE_UP_CONNECTING_S = 1.0
+_LIFETIME_S = 600.0
+"""Then a connection is made anew: of several hosts, those that came back get their share."""
 
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # our callers get what it would say, as exceptions
 
@@ -43,19 +45,22 @@ class Database:
     `async with Database(settings) as db`, or `open` and `aclose`; neither waits for PostgreSQL.
     """
 
-    def __init__(self, settings: config.Database) -> None:
+    def __init__(self, settings: config.Database, hosts: Sequence[str] = ()) -> None:
+        """Connect to one of `hosts`, standbys first, instead of the configured one."""
         self._settings = settings
+        self._place = place(settings, hosts)
         self._limiter = trio.CapacityLimiter(settings.pool.max)
         self._limit_s = settings.connect_timeout_s + 2 * settings.statement_timeout_ms / 1000
         self._last_fault = _LastFault()
         self._pool = ConnectionPool(
-            connection_class=_reporting(self._last_fault, place(settings)),
-            kwargs=parameters(settings),
+            connection_class=_reporting(self._last_fault, self._place),
+            kwargs=parameters(settings, hosts=hosts),
             min_size=settings.pool.min,
             max_size=settings.pool.max,
             open=False,
             check=_require_open,
             reconnect_timeout=_GIVE_UP_CONNECTING_S,
+            max_lifetime=_LIFETIME_S,
             num_workers=1,
         )
 
@@ -138,7 +143,7 @@ class Database:
             with contextlib.suppress(PoolTimeout):
                 return self._pool.getconn(timeout=_LOOK_S)
             if time.monotonic() - began > self._settings.connect_timeout_s:
-                raise DatabaseUnavailable(Reason.AWAY, f"no connection to PostgreSQL at {place(self._settings)}")
+                raise DatabaseUnavailable(Reason.AWAY, f"no connection to PostgreSQL at {self._place}")
 
     def _has_idle(self) -> bool:
         return self._pool.get_stats()["pool_available"] > 0

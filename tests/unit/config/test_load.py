@@ -105,6 +105,18 @@ def test_secrets_come_from_files_and_are_masked(tmp_path):
     assert Settings.model_validate(settings.for_child()) == settings
 
 
+def test_secrets_are_read_from_the_files_named(tmp_path):
+    for name in ("writer", "reader"):
+        (tmp_path / name).write_text(f"{name}'s secret\n", encoding="utf-8")
+    file = tmp_path / "priceverse.toml"
+    file.write_text(
+        f'[database]\npassword_file = "{tmp_path}/writer"\nread_password_file = "{tmp_path}/reader"\n', encoding="utf-8"
+    )
+    database = load(file, environ={}).settings.database
+    assert database.password.get_secret_value() == "writer's secret"
+    assert database.read_password.get_secret_value() == "reader's secret"
+
+
 def test_systemd_credentials_are_read(tmp_path):
     write(tmp_path, "s3cret\n", "redis_password")
     settings = load(environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}).settings

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from priceverse.config.settings import Database
-from priceverse.db.connect import parameters, place
+from priceverse.db.connect import parameters, place, reading
 
 
 def test_every_session_is_bounded_utc_and_in_our_schema() -> None:
@@ -34,3 +34,18 @@ def test_the_place_tells_people_no_secret() -> None:
     settings = Database(host="db", port=6543, database="prices", user="me", password=SecretStr("hush"))
     assert place(settings) == "db:6543/prices"
     assert parameters(settings)["password"] == "hush"
+
+
+def test_hosts_for_reads_keep_their_own_ports_and_take_the_usual_one() -> None:
+    given = parameters(Database(port=6000), hosts=["one", "two:7000", "10.0.0.1", "[::1]:7001", "::2", "/run/pg:7002"])
+    assert given["host"] == "one,two,10.0.0.1,::1,::2,/run/pg"
+    assert given["port"] == "6000,7000,6000,7001,6000,7002"
+    assert given["target_session_attrs"] == "prefer-standby"
+
+
+def test_the_api_connects_as_itself_and_less_patiently() -> None:
+    settings = Database(user="writer", password=SecretStr("w"), read_user="reader", read_password=SecretStr("r"))
+    given = parameters(reading(settings))
+    assert (given["user"], given["password"]) == ("reader", "r")
+    assert "statement_timeout=3000" in given["options"]
+    assert parameters(reading(Database(user="both", password=SecretStr("w"))))["password"] == "w"
