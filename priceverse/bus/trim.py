@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from priceverse.bus import keys
 from priceverse.bus.client import pipeline
-from priceverse.bus.entries import StreamId
+from priceverse.bus.entries import MAX_SEQUENCE, StreamId
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +62,6 @@ def needed(groups: list[dict[str, Any]], pending: dict[str, Any]) -> StreamId | 
     if not delivered:
         return None
     last = StreamId.parse(delivered[0])
-    following = StreamId(last.ms, last.sequence + 1)
+    is_whole = last.sequence == MAX_SEQUENCE  # a group put before a millisecond
+    following = StreamId(last.ms + 1, 0) if is_whole else StreamId(last.ms, last.sequence + 1)
     return min(following, StreamId.parse(pending["min"])) if pending["min"] else following
