@@ -102,6 +102,8 @@ class Outbox:
         while True:
             await self._filled.wait()
             batch = list(islice(self._waiting, BATCH))
+            if not batch:
+                continue  # discarded meanwhile
             try:
                 await patiently(lambda: self._store(batch), task="history")  # noqa: B023 - awaited right here
             except Fenced as fenced:
@@ -132,7 +134,7 @@ class Outbox:
         self._changed()
 
     def _changed(self) -> None:
-        if not self._waiting:
+        if not self._waiting and self._filled.is_set():  # an event that is not set is being waited for
             self._filled = trio.Event()
         self._stored.set()
         self._stored = trio.Event()

@@ -36,7 +36,9 @@ from priceverse.pricing.reference import Reference
 FLUSH_S = 5.0
 """How long giving a pair up waits for its history; its next owner computes what was not stored."""
 
-RENEW_EVERY_S = 2.0
+RENEWALS = 5
+"""A lease is renewed so often before it runs out."""
+
 ASK_EVERY_S = 1.0
 """How often a lease that somebody else holds is asked for."""
 
@@ -104,7 +106,7 @@ class Ownership:
                 if lost:
                     await self._put_out(lost)
                     get_logger().warning("pairs_lost", pairs=sorted(lost))
-            await trio.sleep(RENEW_EVERY_S)
+            await trio.sleep(self._settings.aggregation.lease_ms / 1000 / RENEWALS)
 
     async def _ask(self) -> None:
         while True:

@@ -51,7 +51,7 @@ async def serve(settings: Settings, duties: Duties) -> None:
         RedisDoor(settings.redis) as door,
         RedisDoor(settings.redis, extra_timeout_s=BLOCK_S) as reading_door,
         Database(settings.database) as db,
-        Leases(door, "pair") as leases,
+        Leases(door, "pair", lease_ms=settings.aggregation.lease_ms) as leases,
     ):
         desk = Desk(plan.pace(settings), Rates(max_age_days=settings.cbr.max_age_days))
 

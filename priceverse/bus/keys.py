@@ -8,8 +8,9 @@
 | `stats:<instance>:<child>` | string | 30 s | what the child last reported, JSON |
 | `change:<pair>:<period>:<from>:<to>` | string | 30 s | ms when made, a line feed, reply of getPriceChange, JSON |
 | `chart:<pair>:<interval>:…` | string | 1 h, fresh for 60 s | ms when made, a line feed, reply about candles, JSON |
-| `lease:<kind>:<key>` | string | 10 s, renewed | who owns a key of a kind: the process, see `holder` |
+| `lease:<kind>:<key>` | string | `lease_ms` (10 s), renewed | who owns a key of a kind: the process, see `holder` |
 | `fence:<kind>` | string | none | the last fencing number that an owner was given, integer |
+| `alerts:<instance>` | string | none | rule, subject and beginning of each alert that fires, JSON |
 | `lock:<key>` | string | 10 s | nothing: somebody is making what `<key>` is to hold |
 """
 
@@ -21,8 +22,12 @@ STATS_TTL_S = 30
 CHANGE_TTL_S = 30
 CHART_TTL_S = 3600
 LOCK_MS = 10_000
-LEASE_MS = 10_000
 RATE = "rate:usd-rub"
+
+
+def alerts(instance: str) -> str:
+    """Return the key of what an instance's alerts have told."""
+    return f"alerts:{instance}"
 
 
 def price(pair: str) -> str:

@@ -31,7 +31,7 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS
 class Leases:
     """The leases of one kind that this process holds; `lease_ms` is how long one lasts without renewal."""
 
-    def __init__(self, door: RedisDoor, kind: str, *, lease_ms: int = keys.LEASE_MS) -> None:
+    def __init__(self, door: RedisDoor, kind: str, *, lease_ms: int) -> None:
         self._door = door
         self._kind = kind
         self._lease_ms = lease_ms

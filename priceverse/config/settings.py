@@ -184,6 +184,7 @@ class Aggregation(Section):
     interval: int = Field(10_000, ge=1000, le=3_600_000, description="Grid of price_history rows, ms.")
     window_size: int = Field(30_000, ge=1000, le=3_600_000, description="Length of the price window, ms.")
     lateness_ms: int = Field(2000, ge=0, le=60_000, description="How long a history row waits for late trades.")
+    lease_ms: int = Field(10_000, ge=1000, le=60_000, description="An owner not heard of for so long loses its pairs.")
     candle_lateness_ms: int = Field(3_600_000, ge=0, le=86_400_000, description="An older trade enters no candle, ms.")
     publish_interval_ms: int = Field(250, ge=20, le=10_000, description="Shortest time between live prices of a pair.")
     heartbeat_ms: int = Field(1000, ge=100, le=30_000, description="A quiet pair's last price is published so often.")
@@ -256,6 +257,21 @@ class Backfill(Section):
     days: int = Field(7, ge=1, le=365, description="Missing candles are looked for so far back.")
 
 
+class Alerts(Section):
+    enabled: bool = Field(True, description="Watch the instance; what is wrong is logged and told to the webhooks.")
+    webhooks: tuple[str, ...] = Field((), description="URLs that alerts are sent to, as JSON.")
+    webhook_secret: Secret | None = Field(None, description="Signs what is sent: HMAC-SHA256.")
+    interval_s: float = Field(10.0, ge=1, le=3600, description="Time between looks.")
+    repeat_s: float = Field(14_400.0, ge=60, le=604_800, description="An alert that lasts is told again so often.")
+    exchange_down_s: float = Field(300.0, ge=1, le=86_400, description="A venue may be disconnected so long.")
+    min_sources: int = Field(2, ge=1, le=6, description="Venues that a price should be made of, if so many trade it.")
+    max_deviation: Decimal = Field(Decimal("0.02"), gt=0, le=1, description="A venue may be so far from the price.")
+    history_hole_s: float = Field(120.0, ge=10, le=86_400, description="History may lag behind the live price so long.")
+    disk_paths: tuple[Path, ...] = Field((Path("/"),), description="File systems that are watched.")
+    disk_ratio: float = Field(0.9, gt=0, le=1, description="A file system may be so full.")
+    redis_memory_ratio: float = Field(0.8, gt=0, le=1, description="Redis may use so much of its memory.")
+
+
 class Logging(Section):
     level: Literal["trace", "debug", "info", "warn", "error", "fatal"] = Field(
         "info", description="Least level logged."
@@ -318,6 +334,7 @@ class Settings(Section):
     supervisor: Supervisor = Supervisor()
     retention: Retention = Retention()
     backfill: Backfill = Backfill()
+    alerts: Alerts = Alerts()
     logging: Logging = Logging()
     metrics: Metrics = Metrics()
     health: Health = Health()

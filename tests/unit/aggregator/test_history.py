@@ -7,6 +7,7 @@ import trio
 
 from priceverse.aggregator import history
 from priceverse.aggregator.history import Outbox
+from priceverse.db.commits import Fenced
 from priceverse.db.errors import DatabaseUnavailable, Reason
 from priceverse.pricing.desk import Settled
 
@@ -87,3 +88,32 @@ async def test_beyond_the_bound_the_oldest_are_given_up_and_counted(
     assert (outbox.dropped, outbox.waiting()["btc-usd"]) == (2, 3)
     assert await outbox.flushed(["btc-usd"], 60)
     assert [told for what, told in stores.told if what == "stored"][-1] == (settled(3), settled(4), settled(5))
+
+
+async def test_what_is_discarded_is_not_stored_and_the_rest_goes_on(outbox, stores, nursery, autojump_clock):
+    nursery.start_soon(outbox.run)
+    await trio.testing.wait_all_tasks_blocked()
+    outbox.discard(["btc-usd"])  # nothing waits, and nobody may miss what comes
+    stores.away = 1
+    outbox.put([settled(1), settled(1, "xmr-usd")])
+    await trio.testing.wait_all_tasks_blocked()
+    outbox.discard(["btc-usd"])
+    outbox.put([settled(2, "xmr-usd")])
+    assert await outbox.flushed(["btc-usd", "xmr-usd"], 60)
+    assert outbox.waiting() == {}
+    assert stores.told[-1] == ("acknowledged", {"xmr-usd": 22_000})
+
+
+async def test_a_pair_with_a_newer_owner_is_given_up_and_the_others_are_stored(stores, nursery, autojump_clock):
+    async def store(batch: Sequence[Settled]) -> None:
+        if any(done.pair == "btc-usd" for done in batch):
+            raise Fenced("btc-usd", 1)
+        await stores.store(batch)
+
+    given_up: list[str] = []
+    outbox = Outbox(store, stores.acknowledge, given_up.append)
+    nursery.start_soon(outbox.run)
+    outbox.put([settled(1), settled(1, "xmr-usd"), settled(2)])
+    assert await outbox.flushed(["xmr-usd"], 5)
+    assert given_up == ["btc-usd"]
+    assert stores.told == [("stored", (settled(1, "xmr-usd"),)), ("acknowledged", {"xmr-usd": 12_000})]

@@ -1,0 +1,146 @@
+"""One owner per pair, whatever becomes of processes: paused, killed, on two hosts, or with Redis emptied."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from priceverse.bus import group, keys
+from priceverse.bus.trades import TradeReader
+from priceverse.clock import now_ms
+from priceverse.config.settings import Settings
+from tests.integration.aggregator.conftest import PAIRS, Market, Running, aggregating
+from tests.integration.aggregator.test_aggregator import (
+    assert_candles_are_exact,
+    assert_rows_are_exact,
+    eventually,
+    settled_rows,
+)
+
+OWNER = Path(__file__).with_name("owner.py")
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Leases of a second: nobody has to wait for long."""
+    return settings.model_copy(update={"aggregation": settings.aggregation.model_copy(update={"lease_ms": 1000})})
+
+
+@pytest.fixture
+def owner(settings: Settings):
+    """A process that owns all pairs; it is gone in the end."""
+    given = settings.model_dump_json(context={"secrets": True})
+    process = subprocess.Popen([sys.executable, str(OWNER), given, *PAIRS], stdout=subprocess.PIPE)
+    yield process
+    process.kill()
+    process.wait(timeout=20)
+    process.stdout.close()
+
+
+async def owning(process) -> None:
+    with trio.fail_after(60):
+        assert await trio.to_thread.run_sync(process.stdout.readline) == b"owning\n"
+
+
+async def owns_all(aggregator: Running) -> None:
+    async def ask():
+        await trio.lowlevel.checkpoint()
+        return aggregator.stats()["pairs"].keys()
+
+    await eventually(ask, lambda owned: owned == PAIRS, 60)
+
+
+def epochs(connect) -> dict[str, int]:
+    with connect() as connection:
+        return dict(connection.execute("SELECT pair::text, epoch FROM checkpoint").fetchall())
+
+
+async def test_an_owner_that_was_paused_writes_nothing_when_it_wakes_up(settings, door, market: Market, owner, connect):
+    async with trio.open_nursery() as nursery:
+        await owning(owner)
+        await nursery.start(market.run)
+        await settled_rows(connect, now_ms())
+        for pause_s in (0.0, 1.7):
+            owner.send_signal(signal.SIGSTOP)
+            async with aggregating(settings, *PAIRS, child="aggregator.1") as other:
+                await owns_all(other)
+                await trio.sleep(pause_s)
+                owner.send_signal(signal.SIGCONT)
+                await settled_rows(connect, now_ms() + 1500)
+                mine = epochs(connect)
+                assert other.stats()["pairs"].keys() == PAIRS
+            await settled_rows(connect, now_ms() + 1500)  # it goes on by itself when the pairs are free
+            assert all(epochs(connect)[pair] > mine[pair] for pair in PAIRS)
+            assert owner.poll() is None
+        found = await settled_rows(connect, now_ms())
+        nursery.cancel_scope.cancel()
+    await assert_rows_are_exact(settings, door, found)
+    await assert_candles_are_exact(settings, door, connect)
+
+
+async def test_after_a_kill_the_next_owner_waits_for_no_lease(settings, door, market, owner, connect):
+    patient = settings.model_copy(update={"aggregation": settings.aggregation.model_copy(update={"lease_ms": 60_000})})
+    await owning(owner)
+    lease = keys.lease("pair", "btc-usd")
+    await door.run(lambda client: client.pexpire(lease, 60_000))
+    owner.kill()
+    owner.wait(timeout=20)
+    async with aggregating(patient, "btc-usd") as aggregator:
+        assert aggregator.stats()["pairs"].keys() == {"btc-usd"}
+
+
+async def test_two_at_once_share_nothing_and_the_second_stands_by(settings, door, market, connect):
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        async with aggregating(settings, *PAIRS, child="a") as standby:
+            async with aggregating(settings, *PAIRS, child="b") as second:
+                assert standby.stats()["pairs"].keys() == PAIRS
+                assert second.stats()["pairs"].keys() == set()
+            await standby.own()
+            async with aggregating(settings, *PAIRS, child="b") as second:
+                await standby.own(*PAIRS)
+                assert (standby.stats()["pairs"].keys(), second.stats()["pairs"].keys()) == (set(), PAIRS)
+                await trio.sleep(1)
+            await owns_all(standby)
+            found = await settled_rows(connect, now_ms() + 1000)
+        nursery.cancel_scope.cancel()
+    await assert_rows_are_exact(settings, door, found)
+    await assert_candles_are_exact(settings, door, connect)
+
+
+async def test_what_somebody_else_read_through_the_group_is_not_missed(settings, door, market, connect):
+    """A former owner reads once more: before anything is stored without those trades, the pair is taken over again."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        async with aggregating(settings, *PAIRS):
+            await settled_rows(connect, now_ms())
+            thief = TradeReader(door, "aggregator.1@a former owner")
+            stolen = 0
+            with trio.fail_after(30):
+                while stolen < 3:
+                    owned, _ = await thief.read(["btc-usd"], {})
+                    stolen += len(owned["btc-usd"].trades)
+            before = epochs(connect)["btc-usd"]
+            found = await settled_rows(connect, now_ms() + 3000)
+            assert epochs(connect)["btc-usd"] > before
+        nursery.cancel_scope.cancel()
+    await assert_rows_are_exact(settings, door, found)
+    await assert_candles_are_exact(settings, door, connect)
+    assert (await group.backlog(door, ["btc-usd"]))["btc-usd"].lag is not None
+
+
+async def test_an_emptied_redis_fences_nobody_off_for_ever(settings, door, market, connect):
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        for _ in range(2):
+            async with aggregating(settings, *PAIRS):
+                await settled_rows(connect, now_ms())
+        before = epochs(connect)
+        await door.run(lambda client: client.flushall())
+        async with aggregating(settings, *PAIRS):
+            await settled_rows(connect, now_ms() + 4500)
+        nursery.cancel_scope.cancel()
+    assert all(epochs(connect)[pair] > before[pair] for pair in PAIRS)
