@@ -100,6 +100,7 @@ async def test_what_is_discarded_is_not_stored_and_the_rest_goes_on(outbox, stor
     outbox.discard(["btc-usd"])
     outbox.put([settled(2, "xmr-usd")])
     assert await outbox.flushed(["btc-usd", "xmr-usd"], 60)
+    await trio.testing.wait_all_tasks_blocked()
     assert outbox.waiting() == {}
     assert stores.told[-1] == ("acknowledged", {"xmr-usd": 22_000})
 
@@ -115,5 +116,6 @@ async def test_a_pair_with_a_newer_owner_is_given_up_and_the_others_are_stored(s
     nursery.start_soon(outbox.run)
     outbox.put([settled(1), settled(1, "xmr-usd"), settled(2)])
     assert await outbox.flushed(["xmr-usd"], 5)
+    await trio.testing.wait_all_tasks_blocked()
     assert given_up == ["btc-usd"]
     assert stores.told == [("stored", (settled(1, "xmr-usd"),)), ("acknowledged", {"xmr-usd": 12_000})]
