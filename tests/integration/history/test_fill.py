@@ -16,10 +16,12 @@ from priceverse.backfill.fill import Filled
 from priceverse.backfill.run import Wanted, filler, run
 from priceverse.cli.backfill import command
 from priceverse.clock import now_ms
+from priceverse.config.grants import give, take
 from priceverse.config.settings import Settings
 from priceverse.db import candles
 from priceverse.db.pool import Database
 from priceverse.exchanges.candles import CANDLES
+from priceverse.housekeeper import filling
 from priceverse.model.candle import Candle, Interval
 from priceverse.model.exchange import Exchange
 from priceverse.pricing.convert import moscow_day
@@ -209,3 +211,33 @@ async def test_the_command_fills_and_says_so(told: Callable[..., Result], db: Da
 @pytest.mark.parametrize("words", [("--pair", "doge-usd"), ("--from", "2026-02-02", "--to", "2026-02-01")])
 async def test_the_command_refuses_what_makes_no_sense(told: Callable[..., Result], words: tuple[str, ...]) -> None:
     assert (await in_thread(told, *words)).exit_code == 2
+
+
+# --- the housekeeper
+
+
+def housekeepers(settings: Settings, *, enabled: bool) -> Settings:
+    """What the housekeeper is given of settings with two pairs."""
+    pairs = {name: settings.pairs[name] for name in ("usdt-usd", "xmr-usd", "xmr-rub")}
+    backfill = settings.backfill.model_copy(update={"enabled": enabled, "days": 1})
+    return take(give(settings.model_copy(update={"pairs": pairs, "backfill": backfill}), "housekeeper"), "housekeeper")
+
+
+async def test_the_housekeeper_fills_the_last_days_where_that_is_wanted(settings: Settings, db: Database) -> None:
+    counted: Counter[str] = Counter()
+    stopping = trio.Event()
+
+    def count(name: str, n: int) -> None:
+        counted[name] += n
+        if name == "rounds":
+            stopping.set()
+
+    with trio.fail_after(60):
+        await filling.serve(db, housekeepers(settings, enabled=True), stopping, count)
+    assert counted["candles_filled"] >= 3 * 250
+    assert len(await stored(db, "xmr-rub")) >= 250
+
+
+async def test_the_housekeeper_asks_nobody_where_that_is_not_wanted(settings: Settings, db: Database) -> None:
+    await filling.serve(db, housekeepers(settings, enabled=False), trio.Event(), lambda *_: None)
+    assert await stored(db, "xmr-usd") == []
