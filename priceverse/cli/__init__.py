@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "Run the daemon against the configured servers (what systemd starts).",
     "ctl": "Look at and steer a running daemon.",
     "config": "Check, show and explain the configuration.",
+    "alerts": "Try the webhooks that alerts are sent to.",
     "migrate": "Bring the database schema up to date.",
     "backfill": "Fill missing candles from the exchanges' history.",
     "keys": "Add, list and revoke API keys and users.",

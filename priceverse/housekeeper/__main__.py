@@ -2,6 +2,7 @@
 
 import trio
 
+from priceverse.alerts import serve as alerts
 from priceverse.child import begin
 from priceverse.db.pool import Database
 from priceverse.housekeeper import filling, keeping, rolling
@@ -15,6 +16,7 @@ async def main(worker: Worker) -> None:
         nursery.start_soon(keeping.serve, db, settings.retention, worker.stopping, worker.count)
         nursery.start_soon(rolling.serve, db, worker.stopping, worker.count)
         nursery.start_soon(filling.serve, db, settings, worker.stopping, worker.count)
+        nursery.start_soon(alerts.serve, settings, worker.stopping)
         await worker.ready()
 
 

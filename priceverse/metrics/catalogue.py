@@ -92,6 +92,10 @@ REDIS_FAILURES = _counter("redis_failures", "Round trips that Redis could not se
 REDIS_MEMORY = _gauge("redis_memory_ratio", "Used memory of Redis as a share of its limit, or of the machine's memory.")
 DISK = _gauge("disk_used_ratio", "Used share of the file system.", "path")
 
+# --- alerts
+ALERTS = _gauge("alerts_firing", "Alerts that somebody was told of and that are not over.")
+NOTICES = _counter("alert_notices", "Notices to webhooks: delivered or given_up.", "outcome")
+
 # --- processes
 CHILD_UP = _gauge("child_up", "1 while the child is ready.", "child", "role")
 CHILD_STATE = _gauge("child_state", "1 for the state that the child is in.", "child", "state")

@@ -4,7 +4,9 @@ The rule: a reply is a value only when it is a success; everything else is a Net
 """
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import trio
 
@@ -27,7 +29,16 @@ class Reply:
     body: bytes
 
 
-async def fetch(url: str, *, timeout_s: float, max_bytes: int, tls: ssl.SSLContext, method: str = "GET") -> Reply:
+async def fetch(
+    url: str,
+    *,
+    timeout_s: float,
+    max_bytes: int,
+    tls: ssl.SSLContext,
+    method: str = "GET",
+    content: bytes = b"",
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Reply:
     """Make one request and return its reply, `timeout_s` for everything together.
 
     No proxy, cookie or credential of the environment is used. Compression is not offered: a compressed body could
@@ -36,13 +47,13 @@ async def fetch(url: str, *, timeout_s: float, max_bytes: int, tls: ssl.SSLConte
     client = httpx.AsyncClient(
         verify=tls,
         timeout=timeout_s,
-        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
         trust_env=False,
     )
     try:
         with trio.fail_after(timeout_s):
             async with client:
-                return await _follow(client, method, httpx.URL(url), max_bytes)
+                return await _follow(client, method, httpx.URL(url), content, max_bytes)
     except trio.TooSlowError:
         raise NetError(origin(url), f"no answer within {timeout_s:g} s") from None
     except httpx.TimeoutException:
@@ -51,9 +62,9 @@ async def fetch(url: str, *, timeout_s: float, max_bytes: int, tls: ssl.SSLConte
         raise NetError(origin(url), reason(fault)) from None
 
 
-async def _follow(client: httpx.AsyncClient, method: str, url: httpx.URL, max_bytes: int) -> Reply:
+async def _follow(client: httpx.AsyncClient, method: str, url: httpx.URL, content: bytes, max_bytes: int) -> Reply:
     for _ in range(MAX_REDIRECTS + 1):
-        async with client.stream(method, url) as response:
+        async with client.stream(method, url, content=content or None) as response:
             if response.next_request is None:
                 return await _read(response, max_bytes)
             target = response.next_request.url
