@@ -1,5 +1,6 @@
 """The application: which path is answered by what. Quart carries it; every answer is made elsewhere.
 
+POST /netron/authenticate            gate
 POST /netron/invoke, /netron/batch   endpoint            GET /health, /health/live, /health/ready   HealthService
 GET /v2/…                            v2                  GET /udf/…                                 udf
 GET /stream/prices                   stream              GET /metrics, /openapi.json, /discover     documents
@@ -14,7 +15,8 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from priceverse.api import answers, finish
-from priceverse.api.documents import Documents, Permits, nobody
+from priceverse.api.documents import Documents
+from priceverse.api.gate import Gate
 from priceverse.api.live import LivePrices
 from priceverse.api.page import Asset, assets
 from priceverse.api.stream import PriceStream
@@ -65,18 +67,19 @@ def create(
     dispatcher: Dispatcher,
     endpoint: Endpoint,
     live: LivePrices,
-    permits: Permits = nobody,
+    gate: Gate,
 ) -> Application:
-    """Return the application. `permits` tells what credentials open."""
+    """Return the application. The gate knows who sends a request, and what they may see."""
     app = Application(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_bytes
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_S
     app.config["PROPAGATE_EXCEPTIONS"] = False
+    gate.add_to(app)
     _add_rpc(app, endpoint)
     _add_stream(app, endpoint, ports, live)
     Reads(dispatcher, endpoint, ports).add_to(app)
     Udf(dispatcher, ports).add_to(app)
-    Documents(settings, registry, endpoint, permits).add_to(app)
+    Documents(settings, registry, endpoint, gate.permits).add_to(app)
     if settings.health.enabled:
         _add_health(app, dispatcher, settings.health.path)
     for path, asset in assets().items():

@@ -13,9 +13,10 @@ class Fields(Protocol):
         ...
 
 
-def head_of(address: str, fields: Fields) -> Head:  # noqa: ARG001 - who is charged is not yet asked
-    """Return what the head of a request from `address` says."""
+def head_of(client: str, fields: Fields) -> Head:
+    """Return what the head of a request says, for whose calls `client` is charged."""
     return Head(
+        client=client,
         request_id=fields.get("x-request-id", ""),
         trace_id=fields.get("x-trace-id", ""),
         traceparent=fields.get("traceparent", ""),

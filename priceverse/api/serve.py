@@ -13,10 +13,16 @@ import trio
 
 from priceverse import services
 from priceverse.api import app
+from priceverse.api.auth import Auth
 from priceverse.api.breaker import Neighbour
+from priceverse.api.callers import Callers
+from priceverse.api.connection import Deadlines
+from priceverse.api.gate import Gate
 from priceverse.api.guard import Guard
 from priceverse.api.heads import head_of
 from priceverse.api.lane import Rules
+from priceverse.api.limits import Limits as ClientLimits
+from priceverse.api.limits import Table
 from priceverse.api.listener import Limits, Server
 from priceverse.api.live import LivePrices
 from priceverse.api.meter import Meter
@@ -26,8 +32,9 @@ from priceverse.api.wire import Renderer
 from priceverse.bus import prices
 from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.clock import now_ms
-from priceverse.config.settings import Settings
-from priceverse.db.pool import Database, DatabaseUnavailable
+from priceverse.config.settings import Api, Settings
+from priceverse.db.pool import DatabaseUnavailable
+from priceverse.db.reads import ReadDatabase
 from priceverse.rpc.dispatch import Dispatcher
 from priceverse.rpc.endpoint import Endpoint, Head, HttpReply
 from priceverse.rpc.errors import CallError, Code
@@ -66,12 +73,12 @@ async def serve(
 
     `emit` hears of breakers that open and close; `on_ask` is given the answer to `breakers`.
     """
-    limits = limits or Limits()
+    limits = limits or limits_of(settings.api)
     patience_s = min(settings.redis.timeout_s, REDIS_TIMEOUT_S)
     door = RedisDoor(settings.redis.model_copy(update={"timeout_s": patience_s}))
     live = LivePrices(max_price_age_ms=settings.api.max_price_age_ms, now_ms=now_ms)
     meter = Meter()
-    async with Database(settings.database) as database, trio.open_nursery() as nursery:
+    async with ReadDatabase(settings.database) as database, trio.open_nursery() as nursery:
         redis, postgres = _neighbours(emit)
         on_ask("breakers", lambda: {each.name: each.stats() for each in (redis, postgres)})
         ports = _ports(
@@ -90,6 +97,12 @@ async def serve(
             await ready()
         nursery.cancel_scope.cancel()
     await door.aclose()
+
+
+def limits_of(chosen: Api) -> Limits:
+    """Return what clients may have of this process."""
+    deadlines = Deadlines(head_s=chosen.head_timeout_s, idle_s=chosen.idle_timeout_s, send_s=chosen.send_timeout_s)
+    return Limits(connections=chosen.max_connections, deadlines=deadlines)
 
 
 def _neighbours(emit: Emit) -> tuple[Neighbour, Neighbour]:
@@ -150,20 +163,38 @@ def _ports(
 
 def _server(settings: Settings, ports: Ports, live: LivePrices, meter: Meter, limits: Limits) -> Server:
     registry = services.registry()
-    dispatcher = Dispatcher(registry, ports, max_timeout_s=min(settings.api.timeout_s, MAX_TIMEOUT_S))
+    table = Table(settings.supervisor.control_socket.with_name("limits"))
+    auth = Auth(settings.auth.file, table, token_ttl_s=settings.auth.token_ttl_s, now_ms=now_ms)
+    charge = settings.api.rate_limit
+    callers = Callers(map(str, charge.trusted_proxies))
+    dispatcher = Dispatcher(
+        registry,
+        ports,
+        max_timeout_s=min(settings.api.timeout_s, MAX_TIMEOUT_S),
+        limiter=ClientLimits(table, charge.methods, auth.limit_of) if charge.enabled else None,
+    )
     endpoint = Endpoint(dispatcher, max_batch=settings.api.max_batch, now_ms=now_ms, observe=meter.observe)
     application = app.create(
-        settings, registry=registry, ports=ports, dispatcher=dispatcher, endpoint=endpoint, live=live
+        settings,
+        registry=registry,
+        ports=ports,
+        dispatcher=dispatcher,
+        endpoint=endpoint,
+        live=live,
+        gate=Gate(auth, callers, endpoint),
     )
     busy = endpoint.refuse(CallError(Code.OVERLOADED, "Too many connections"), Head())
-    lanes = _lanes(settings, endpoint, is_open=lambda: not ports.stopping())
+    lanes = _lanes(settings, endpoint, callers, is_open=lambda: settings.api.fast_lane and not ports.stopping())
     return Server(Guard(application, endpoint, ports.stopping), limits=limits, busy=_raw(busy), lanes=lanes)
 
 
-def _lanes(settings: Settings, endpoint: Endpoint, *, is_open: Callable[[], bool]) -> Rules:
+def _lanes(settings: Settings, endpoint: Endpoint, callers: Callers, *, is_open: Callable[[], bool]) -> Rules:
+    def identify(address: str, fields: Mapping[str, str]) -> Head:
+        return head_of(callers.client(address, fields.get("x-forwarded-for", "")), fields)
+
     return Rules(
         doors={b"/netron/invoke": endpoint.begin_invoke, b"/netron/batch": endpoint.begin_batch},
-        identify=head_of,
+        identify=identify,
         render=Renderer(now_ms).render,
         is_open=is_open,
         max_body_bytes=settings.api.max_body_bytes,

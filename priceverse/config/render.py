@@ -81,6 +81,8 @@ def _toml(value: object) -> str:
             return "true" if value else "false"
         case int() | float():
             return str(value)
+        case dict():
+            return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }" if value else "{}"
         case tuple() | list():
             return "[" + ", ".join(_toml(item) for item in value) + "]"
         case _:

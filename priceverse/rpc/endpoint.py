@@ -16,7 +16,7 @@ from priceverse.rpc import batch, envelope
 from priceverse.rpc.batch import Batch, Run
 from priceverse.rpc.dispatch import Dispatcher, Waiting
 from priceverse.rpc.envelope import Done, Outcome, Request
-from priceverse.rpc.errors import CallError
+from priceverse.rpc.errors import CallError, Code
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -173,6 +173,8 @@ def _of_outcome(outcome: Outcome) -> tuple[Header, ...]:
         policy, limit = quota.policy, quota.limit
         headers.append(("RateLimit-Policy", f'"{policy}";q={limit.requests};w={limit.per_s}'))
         headers.append(("RateLimit", f'"{policy}";r={quota.remaining};t={ceil(quota.reset_s)}'))
+    if isinstance(outcome, CallError) and outcome.code is Code.UNAUTHORIZED:
+        headers.append(("WWW-Authenticate", "Bearer"))
     if isinstance(outcome, CallError) and outcome.retry_after_s is not None:
         headers.append(("Retry-After", str(max(1, ceil(outcome.retry_after_s)))))
     return tuple(headers)

@@ -4,20 +4,26 @@ The rule is GCRA: a client that has been quiet may call `requests` times at once
 seconds. All state is one number, the instant at which the client will have been quiet again.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many requests in so many seconds."""
+    """So many requests in so many seconds; `step_us` is what one of them costs of `window_us`."""
 
     requests: int
     per_s: int = 60
+    window_us: int = field(init=False, repr=False, compare=False)
+    step_us: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out once what every call needs."""
+        object.__setattr__(self, "window_us", self.per_s * 1_000_000)
+        object.__setattr__(self, "step_us", max(1, self.per_s * 1_000_000 // self.requests))
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(NamedTuple):
     """What a client has left of a limit: `remaining` calls now, all of them again after `reset_s`.
 
     `wait_s` is how long a refused call must wait, 0 for one that was let through.
@@ -38,20 +44,16 @@ class Limiter(Protocol):
         ...
 
 
-def spend(quiet_at_us: int, now_us: int, limit: Limit) -> tuple[int, int]:
-    """Return when the client will be quiet again after one more call, and how many µs that call comes too early.
+def spend(policy: str, limit: Limit, quiet_at_us: int, now_us: int) -> tuple[Quota, int]:
+    """Return what one more call leaves, and when the client will be quiet again.
 
-    If it comes too early it is not to be let through, and the first number is not to be kept.
+    A client that would be busy for longer than a window was not written by this function, and is taken for quiet.
     """
-    window_us = limit.per_s * 1_000_000
-    after_us = max(quiet_at_us, now_us) + window_us // limit.requests
-    return after_us, max(after_us - now_us - window_us, 0)
-
-
-def quota(policy: str, limit: Limit, after_us: int, early_us: int, now_us: int) -> Quota:
-    """Return what `spend` means to the client."""
-    if early_us:
-        return Quota(policy, limit, 0, early_us / 1_000_000, early_us / 1_000_000)
-    debt_us = after_us - now_us
-    step_us = limit.per_s * 1_000_000 // limit.requests
-    return Quota(policy, limit, limit.requests - -(-debt_us // step_us), debt_us / 1_000_000)
+    debt_us = quiet_at_us - now_us
+    if not 0 < debt_us <= limit.window_us:
+        debt_us = 0
+    after_us = debt_us + limit.step_us
+    if after_us > limit.window_us:
+        wait_s = (after_us - limit.window_us) / 1_000_000
+        return Quota(policy, limit, 0, wait_s, wait_s), quiet_at_us
+    return Quota(policy, limit, (limit.window_us - after_us) // limit.step_us, after_us / 1_000_000), now_us + after_us

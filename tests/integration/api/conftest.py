@@ -16,7 +16,7 @@ from priceverse.api.serve import serve
 from priceverse.bus.client import RedisDoor
 from priceverse.bus.prices import PriceWriter
 from priceverse.clock import now_ms
-from priceverse.config.settings import Settings
+from priceverse.config.settings import Api, RateLimit, Settings
 from tests.fakes.ports import LISTED, a_price
 
 WAIT_S = 20.0
@@ -72,7 +72,8 @@ Start = Callable[..., Awaitable[Handler]]
 
 @pytest.fixture
 def settings(redis_settings, database_settings) -> Settings:
-    return Settings(redis=redis_settings, database=database_settings)
+    unlimited = Api(rate_limit=RateLimit(enabled=False))
+    return Settings(redis=redis_settings, database=database_settings, api=unlimited)
 
 
 @pytest.fixture

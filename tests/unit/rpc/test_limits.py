@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from priceverse.rpc.dispatch import Dispatcher
 from priceverse.rpc.endpoint import Endpoint, Head
-from priceverse.rpc.limits import Limit, quota, spend
+from priceverse.rpc.limits import Limit, spend
 from priceverse.rpc.method import Params, method
 from priceverse.rpc.registry import Registry
 from tests.fakes.ports import NOW_MS, World
@@ -20,9 +20,8 @@ def admitted(limit, arrivals_us):
     """Return the instants at which a call was let through."""
     quiet_at_us, through = 0, []
     for now_us in arrivals_us:
-        after_us, early_us = spend(quiet_at_us, now_us, limit)
-        if not early_us:
-            quiet_at_us = after_us
+        quota, quiet_at_us = spend("m", limit, quiet_at_us, now_us)
+        if not quota.wait_s:
             through.append(now_us)
     return through
 
@@ -37,34 +36,37 @@ def test_then_one_call_comes_free_at_a_time():
 
 
 @given(st.lists(st.integers(0, 200_000_000), max_size=400), st.integers(1, 50), st.integers(1, 60))
-def test_no_window_of_any_length_has_more_than_its_share(offsets, requests, per_s):
+def test_no_stretch_of_time_has_more_than_its_share(offsets, requests, per_s):
     limit = Limit(requests, per_s)
     through = admitted(limit, sorted(START_US + offset for offset in offsets))
     for first in range(len(through)):
         for last in range(first, len(through)):
-            took_us = through[last] - through[first]
-            assert last - first + 1 <= requests + took_us * requests / (per_s * 1_000_000 - requests) + 1
+            free = (through[last] - through[first]) // limit.step_us
+            assert last - first + 1 <= limit.window_us // limit.step_us + free + 1
 
 
 def test_a_refused_call_costs_nothing_and_says_when_to_come_back():
     limit = Limit(2, 60)
-    first, _ = spend(0, START_US, limit)
-    second, _ = spend(first, START_US, limit)
-    after_us, early_us = spend(second, START_US, limit)
-    told = quota("m", limit, after_us, early_us, START_US)
-    assert (told.remaining, told.wait_s, told.reset_s) == (0, 30.0, 30.0)
-    assert spend(second, START_US + 30_000_000, limit)[1] == 0
+    _, first = spend("m", limit, 0, START_US)
+    _, second = spend("m", limit, first, START_US)
+    told, after = spend("m", limit, second, START_US)
+    assert (told.remaining, told.wait_s, told.reset_s, after) == (0, 30.0, 30.0, second)
+    assert spend("m", limit, second, START_US + 30_000_000)[0].wait_s == 0
 
 
 def test_what_is_left_counts_down_and_comes_back():
     limit = Limit(3, 60)
     quiet_at_us, left = 0, []
     for _ in range(3):
-        quiet_at_us, early_us = spend(quiet_at_us, START_US, limit)
-        left.append(quota("m", limit, quiet_at_us, early_us, START_US).remaining)
+        quota, quiet_at_us = spend("m", limit, quiet_at_us, START_US)
+        left.append(quota.remaining)
     assert left == [2, 1, 0]
-    again, _ = spend(quiet_at_us, START_US + 40_000_000, limit)
-    assert quota("m", limit, again, 0, START_US + 40_000_000).remaining == 1
+    assert spend("m", limit, quiet_at_us, START_US + 40_000_000)[0].remaining == 1
+
+
+@pytest.mark.parametrize("rubbish", [-(2**63), -1, START_US + 60_000_001, 2**63 - 1])
+def test_what_no_call_has_written_is_not_believed(rubbish):
+    assert spend("m", Limit(3, 60), rubbish, START_US)[0].remaining == 2
 
 
 @method("Dear@1.0.0", "dear", limit=Limit(2))
@@ -86,10 +88,9 @@ class Counting:
         self.quiet_at_us = {}
 
     def take(self, client, method, limit):
-        after_us, early_us = spend(self.quiet_at_us.get((client, method), 0), START_US, limit)
-        if not early_us:
-            self.quiet_at_us[client, method] = after_us
-        return quota(method, limit, after_us, early_us, START_US)
+        known = self.quiet_at_us.get((client, method), 0)
+        quota, self.quiet_at_us[client, method] = spend(method, limit, known, START_US)
+        return quota
 
 
 @pytest.fixture
