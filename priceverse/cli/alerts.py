@@ -33,5 +33,5 @@ def send_test(config: Path | None) -> None:
     failed = 0
     for url, fault in trio.run(partial(trial.deliver, settings)):
         failed += fault is not None
-        click.echo(f"{url}: {'delivered' if fault is None else fault}")
+        click.echo(f"{url}: delivered" if fault is None else str(fault))
     sys.exit(EXIT_UNDELIVERED if failed else 0)
