@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stage import HERE, ctl, free_port, on_stage, options, peers, table
+from stage import HERE, UNLIMITED, ctl, free_port, on_stage, options, peers, table
 
 from tests.e2e.instance import eventually, running
 
@@ -49,7 +49,7 @@ def instance(state: Path, requests: int, clients: int) -> list[Sequence[object]]
     """Load the API of `priceverse up` while its pool is rolled."""
     if not requests:
         return []
-    with running(state) as it:
+    with running(state, env=UNLIMITED) as it:
         eventually(lambda: it.price("btc-usd"), bool, 60)
 
         def roll() -> object:

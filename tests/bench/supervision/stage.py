@@ -27,6 +27,8 @@ sys.path.insert(0, str(ROOT))  # for tests.e2e, which drives whole instances
 CHILD = (sys.executable, str(HERE / "child.py"))
 PEERS = ("supervisor==4.3.0", "circus==0.19.0")
 START_S = 60.0
+UNLIMITED = {"PRICEVERSE_API__RATE_LIMIT__ENABLED": "false"}
+"""Environment of an instance that one client may ask as often as a bench does."""
 
 
 class Ears:
@@ -219,12 +221,13 @@ def peers(arguments: argparse.Namespace, *, quick: bool = False) -> Iterator[lis
         folder = arguments.peers or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peers-")))
         _bin = folder / "bin"
         if not arguments.peers:
-            _install(folder)
+            install(folder)
         wanted = [Supervisord, Circus, *([QuickCircus] if quick else [])]
         yield [Ours, *(each for each in wanted if Path(peer(each.binary)).exists())]
 
 
-def _install(folder: Path) -> None:
+def install(folder: Path) -> None:
+    """Put the peers into a virtual environment, those that can be had."""
     try:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True, timeout=120)
     except (OSError, subprocess.SubprocessError) as fault:

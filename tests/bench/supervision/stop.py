@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from stage import gone_within, options, table
+from stage import UNLIMITED, gone_within, options, table
 
 from tests.e2e.instance import alive, descendants, eventually, running
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def measure(state: Path, clients: int) -> list[object]:
-    with running(state) as instance:
+    with running(state, env=UNLIMITED) as instance:
         eventually(lambda: instance.price("btc-usd"), bool, 60)
         with Crowd(int(instance.url.rpartition(":")[2]), clients) as crowd:
             time.sleep(CLOG_S if clients else 0)

@@ -3,12 +3,16 @@
 Run: `python tests/bench/supervision/storm.py [--seconds 60] [--pause 0.6] [--roles all-but-collectors]`; the figure is
 made with `--seconds 600`. Every `--pause` seconds a random child is drawn and dies, whatever it is doing. A client asks
 for a price every 20 ms, each time on a fresh connection, and waits up to 5 s. What a killed handler was working on
-fails in any case; `with a second try` is what a client sees that asks once more then, as many and as proxies do. Every
-row of history is compared with an independent recomputation from what the simulator sent.
+fails in any case; `with a second try` is what a client sees that asks once more then, as many and as proxies do.
+
+When all has come to rest the trades of the storm are counted: those of the simulator's truth in the streams, after
+the collectors have fetched what they missed (missing, and how many of them are recorded as a gap; doubled; wrong), and
+those of the streams in the candles (see `ledgers.py`). Every row of history is compared with an independent
+recomputation from the truth: a row waits two seconds for late trades, so where collectors died it may lack some;
+candles do not.
 
 `--roles`: `all-but-collectors`, `all` (the simulator lives: it is the world), `both` in two storms, or names
-(`aggregator,api`); a child drawn of another role is spared, so that each dies as often in every storm. Where
-collectors die, the trades of their absence can only come from the exchanges' history.
+(`aggregator,api`); a child drawn of another role is spared, so that each dies as often in every storm.
 """
 
 import argparse
@@ -27,8 +31,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from stage import ctl, quantile, signal_to, table
+import ledgers
+from stage import UNLIMITED, ctl, quantile, signal_to, table
 
+from tests.bench.faults import Found
 from tests.e2e.instance import Instance, eventually, running
 from tests.e2e.recompute import Truth
 
@@ -68,19 +74,37 @@ def _roles(named: str) -> Sequence[str]:
 
 def one_storm(state: Path, roles: Sequence[str], arguments: argparse.Namespace) -> None:
     truth = state.with_suffix(".truth")
-    with running(state, "--truth", str(truth), "--seed", str(arguments.seed)) as instance:
+    with running(state, "--truth", str(truth), "--seed", str(arguments.seed), env=UNLIMITED) as instance:
         for pair, venues in VENUES.items():
             eventually(partial(instance.price, pair), partial(has_all, venues), 60)
+        before = eventually(partial(ledgers.sums, instance), lambda found: len(found) == len(PAIRS) + 3, 60)
         with asking(instance.url.removeprefix("http://")) as client:
             begun_s = time.time()
             killed = kill(state / "control.sock", roles, arguments)
             ended_s = time.time()
         rows = settled_rows(instance, begun_s, ended_s)
+        found = ledgers.fetched(instance, truth, begun_s, ended_s)
+        after = ledgers.settled_sums(instance, ended_s)
+        candles = list(ledgers.candles(instance, before, after))
+        extremes = ledgers.extremes(instance, before, after)
     kills = ", ".join(f"{role} {number}" for role, number in sorted(killed.items()))
     head = ["asked", "failed", "of which", "available", "with a second try", "reply p50, s", "p99", "max"]
     table(f"{sum(killed.values())} kills in {ended_s - begun_s:.0f} s ({kills})", head, [client.figures()])
+    head = ["exchange", "trades", "missing", "of them told as a gap", "doubled", "wrong"]
+    table("Streams against the truth, after the fetching of what was missed", head, streams(found))
+    head = ["pair", "trades in the streams", "in the candles", "lost", "doubled", "volume"]
+    table(f"Candles against the streams; highest and lowest of usdt-usd: {extremes}", head, candles)
     head = ["rows due", "exact", "missing", "trades lost", "trades doubled", "otherwise wrong"]
     table("History against the truth, every 10 s, windows of 30 s", head, [judge(Truth(truth), rows, begun_s, ended_s)])
+
+
+def streams(found: dict[str, Found]) -> list[list[object]]:
+    rows: list[list[object]] = [
+        [name, venue.truth, len(venue.missing), venue.lost, venue.doubled, len(venue.wrong)]
+        for name, venue in found.items()
+    ]
+    sums = [sum(row[column] for row in rows) for column in range(1, 6)]  # type: ignore[misc] # all numbers
+    return [*rows, ["all", *sums]]
 
 
 def has_all(venues: int, price: dict | None) -> bool:
