@@ -42,6 +42,7 @@ async def commit(db: Database, settled: Sequence[Settled]) -> None:
     portions = [_portion(done) for done in settled]
     await commits.commit(db, portions)
     tally.count(metric.ROWS, sum(len(portion.rows) for portion in portions))
+    tally.count(metric.CANDLES, sum(len(portion.candles) for portion in portions))
 
 
 def _portion(done: Settled) -> Portion:

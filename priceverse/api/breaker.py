@@ -18,6 +18,7 @@ from typing import TypeVar
 import trio
 
 from priceverse.log import get_logger
+from priceverse.metrics import catalogue, tally
 from priceverse.rpc.errors import CallError, Code
 
 T = TypeVar("T")
@@ -35,6 +36,10 @@ class State(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
+
+
+_LEVELS: Mapping[State, int] = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
+"""As the metrics show them."""
 
 
 class Breaker:
@@ -108,6 +113,7 @@ class Neighbour:
         self._code = code
         self._away = away
         self._on_change = on_change
+        self._show()
 
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
         """Return the answer. Raises CallError if there is none, or if the neighbour is being left alone."""
@@ -145,8 +151,12 @@ class Neighbour:
         reason = getattr(fault, "reason", None)  # PostgreSQL's door knows one, Redis's does not
         return CallError(self._code, f"{self._said} is not available{f' ({reason})' if reason else ''}")
 
+    def _show(self) -> None:
+        tally.gauge(catalogue.BREAKER, _LEVELS[self.breaker.state], self.name)
+
     def _tell(self, was: State) -> None:
         now = self.breaker.state
+        self._show()
         if now is not was and now is not State.HALF_OPEN:
             event = "breaker_opened" if now is State.OPEN else "breaker_closed"
             log.warning(event, neighbour=self.name)

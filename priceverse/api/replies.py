@@ -22,6 +22,8 @@ from priceverse.api.breaker import Neighbour
 from priceverse.bus import keys, replies
 from priceverse.bus.client import RedisDoor
 from priceverse.bus.replies import Kept
+from priceverse.metrics import catalogue
+from priceverse.metrics import tally as metrics
 from priceverse.rpc.envelope import encode
 from priceverse.rpc.errors import CallError, Code
 from priceverse.rpc.ports import Topic
@@ -115,6 +117,7 @@ class KeptReplies:
         kept, locked = await self._take(question)
         if kept is not None and self._is_fresh(kept, question):
             self.tally.hits += 1
+            metrics.count(catalogue.CACHE, 1, "replies", "hit")
             flight.body = kept.body
             return
         try:
@@ -128,6 +131,7 @@ class KeptReplies:
             flight.body, flight.is_stale = kept.body, True
             return
         self.tally.misses += 1
+        metrics.count(catalogue.CACHE, 1, "replies", "miss")
         self._nursery.start_soon(self._keep, question, flight.value)
 
     async def _take(self, question: "Question") -> tuple[Kept | None, bool]:
