@@ -3,12 +3,14 @@
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from tests.e2e.instance import PAIRS, Instance, eventually, running
-from tests.e2e.recompute import Truth
+from tests.e2e.recompute import BUCKET_MS, EXACT, Bar, Truth
 
+LATENESS_MS = 2000
 VENUES = {
     "btc": ["binance", "bybit", "coinbase", "kraken", "kucoin", "okx"],
     "eth": ["binance", "bybit", "coinbase", "kraken", "kucoin", "okx"],
@@ -63,6 +65,68 @@ def test_history_equals_an_independent_recomputation_to_eight_decimals(instance:
         expected = truth.index(pair, (at_s - 30) * 1000, at_s * 1000)
         assert (price, volume, set(sources)) == expected, (pair, at_s)
     assert {row[0] for row in rows} == {"btc-usd", "eth-usd", "xmr-usd", "usdt-usd"}
+
+
+def candles(instance: Instance) -> dict[str, tuple[int, dict[int, tuple[Any, ...]]]]:
+    """Pair → the instant up to which its trades are in, and its buckets: all of the same moment."""
+    found: dict[str, tuple[int, dict[int, tuple[Any, ...]]]] = {}
+    for pair, position, start_ms, *values in instance.rows(
+        "select c.pair::text, split_part(stream_id, '-', 1)::bigint + 1,"
+        " (extract(epoch from timestamp) * 1000)::bigint,"
+        " open, high, low, close, volume, quote_volume, trade_count from price_history_5min c"
+        " join checkpoint p on p.pair::text = replace(c.pair::text, 'rub', 'usd')"
+    ):
+        found.setdefault(pair, (position - LATENESS_MS, {}))[1][start_ms] = tuple(values)
+    return found
+
+
+def test_candles_equal_an_independent_recomputation_exactly(instance: Instance):
+    """What each bucket, the open one too, gains within some 30 s is what the simulator sent in that time."""
+    eventually(lambda: instance.price("btc-usd"), lambda p: p and len(p["sources"]) == 6, 60)
+    begun = time.time() * 1000
+    one = eventually(lambda: candles(instance), lambda c: len(c) == 7 and min(at for at, _ in c.values()) > begun, 90)
+    two = eventually(lambda: candles(instance), lambda c: all(c[pair][0] >= one[pair][0] + 20_000 for pair in one), 90)
+    truth = Truth(instance.state / "truth.jsonl")
+    for pair in ("btc-usd", "eth-usd", "xmr-usd", "usdt-usd"):
+        (from_ms, before), (to_ms, after) = one[pair], two[pair]
+        for start_ms in after:
+            gained = truth.bar(pair, max(start_ms, from_ms), min(start_ms + BUCKET_MS, to_ms))
+            assert after[start_ms] == (with_bar(before.get(start_ms), gained) if gained else before[start_ms])
+
+
+def with_bar(known: tuple[Any, ...] | None, bar: Bar) -> tuple[Any, ...]:
+    """A bucket after the trades of a stretch of time that follows it."""
+    if known is None:
+        return (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.value, bar.trades)
+    first, high, low, _, volume, value, trades = known
+    ends = (first, max(high, bar.high), min(low, bar.low), bar.close)
+    return (*ends, EXACT.add(volume, bar.volume), EXACT.add(value, bar.value), trades + bar.trades)
+
+
+def test_rouble_candles_are_every_trade_times_the_rate(instance: Instance):
+    (rate,) = {rate for (rate,) in instance.rows("select rate from usd_rub_rate order by date desc limit 1")}
+    found = eventually(lambda: candles(instance), lambda c: "btc-rub" in c, 60)
+    assert found["btc-rub"][1].keys() == found["btc-usd"][1].keys()
+    for start_ms, roubles in found["btc-rub"][1].items():
+        volume, dollars, trades = found["btc-usd"][1][start_ms][-3:]
+        assert roubles[-3:] == (volume, EXACT.multiply(dollars, rate), trades)
+
+
+def test_every_row_says_what_it_was_made_of(instance: Instance):
+    """The price can be computed again by hand from what is stored with it."""
+    rows = eventually(
+        lambda: instance.rows(
+            "select price, volume, explanation from price_history where pair = 'btc-usd'"
+            " order by timestamp desc limit 3"
+        ),
+        bool,
+        60,
+    )
+    for price, volume, reasons in rows:
+        sources = [source for source in reasons["details"] if "excluded" not in source]
+        again = sum(Decimal(source["price"]) * Decimal(source["volume"]) for source in sources)
+        assert abs(again / sum(Decimal(source["volume"]) for source in sources) - price) < Decimal("1e-6")
+        assert sum(Decimal(source["volume"]) for source in sources) == volume
 
 
 def test_history_is_on_the_grid_once_per_pair(instance: Instance):
