@@ -11,6 +11,12 @@ COMMANDS = {
     "up": "Start everything on this machine: servers, simulator (or --live), the whole tree.",
     "run": "Run the daemon against the configured servers (what systemd starts).",
     "ctl": "Look at and steer a running daemon.",
+    "prices": "Show the prices of a running server, once or live.",
+    "candles": "Show candles as a table, CSV, JSON, or drawn in the terminal.",
+    "explain": "Show of what a price was made.",
+    "health": "Show how every part of a running server is.",
+    "export": "Write the candles of a range into a file.",
+    "bench": "Measure how fast a server answers from here.",
     "config": "Check, show and explain the configuration.",
     "alerts": "Try the webhooks that alerts are sent to.",
     "migrate": "Bring the database schema up to date.",
@@ -21,6 +27,8 @@ COMMANDS = {
     "decode": "Turn raw exchange frames on stdin into trades on stdout.",
     "capture": "Record the raw frames of an exchange.",
     "rate": "Read a Bank of Russia document on stdin, print its USD rate.",
+    "version": "Show the version of the program and of what it runs on.",
+    "completion": "Print the completion script of a shell.",
 }
 
 
