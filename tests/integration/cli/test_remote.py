@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from priceverse.cli import COMMANDS, main
 from tests.fakes.ports import LISTED
-from tests.integration.api.conftest import price_now
 
 ASKING = ("prices", "candles", "explain", "health", "export", "bench")
 
