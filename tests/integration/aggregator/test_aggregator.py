@@ -19,7 +19,7 @@ from tests.integration.aggregator.conftest import PAIRS, RATE, Market, aggregati
 LIMIT_S = 30
 
 
-async def eventually(question, condition, within_s=15.0):
+async def eventually(question, condition, within_s=60.0):
     """Ask until the answer is as wanted."""
     with trio.fail_after(within_s):
         while not condition(answer := await question()):  # noqa: ASYNC110 - the answer comes from outside this process
