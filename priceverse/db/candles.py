@@ -148,11 +148,9 @@ async def fill(db: Database, interval: Interval, candles: Sequence[Candle]) -> i
     table = sql.Identifier(interval.table)
     days = [to_datetime(candle.start_ms).date() for candle in candles]
 
-    def work(connection: psycopg.Connection) -> int:
-        connection.execute(_ENSURE, (min(days), max(days)))
-        return connection.execute(_FILL.format(table=table), _columns(candles)).rowcount
-
-    return await db.run(work)
+    # On its own: a roll-up that holds buckets of ours may wait for the lock that making partitions takes.
+    await db.run(lambda connection: connection.execute(_ENSURE, (min(days), max(days))))
+    return await db.run(lambda connection: connection.execute(_FILL.format(table=table), _columns(candles)).rowcount)
 
 
 async def starts(db: Database, pair: str, interval: Interval, *, from_ms: int, until_ms: int) -> list[int]:
