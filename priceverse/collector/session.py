@@ -8,7 +8,7 @@ venue does is never raised. `run` returns how it ended, and what it read went to
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import trio
@@ -60,6 +60,7 @@ class Ports:
     refusals: Refusals
     throttle: Throttle
     crowded: Crowded = lambda: None
+    pulse: Pulse = field(default_factory=Pulse)
     now_ms: Callable[[], int] = clock.now_ms
 
 
@@ -91,7 +92,6 @@ class Session:
         self._where = origin(venue.ws_url or venue.rest_url)
         self._welcome = trio.Event()
         self._subscription = Subscription(venue.symbols)
-        self._pulse = Pulse()
         self._vigil = Vigil(trio.current_time(), venue.mute_timeout_s, venue.adapter.lifetime_s)
         self._running = trio.CancelScope()
 
@@ -139,6 +139,7 @@ class Session:
 
     async def _live(self, link: Link, endpoint: Endpoint) -> Ended:
         self._vigil.opened_s = trio.current_time()
+        self._ports.pulse.begin(trio.current_time())
         self._ports.ledger.opened(self.generation, self._ports.now_ms())
         get_logger().info("exchange_connected", host=self._where, generation=self.generation)
         async with trio.open_nursery() as nursery:
@@ -176,7 +177,7 @@ class Session:
         now_s = trio.current_time()
         self._sign_of_life(now_s)
         for symbol in symbols:
-            self._pulse.beat(symbol, now_s)
+            self._ports.pulse.beat(symbol, now_s)
             self._served(symbol)
 
     def _sign_of_life(self, now_s: float) -> None:
@@ -272,7 +273,7 @@ class Session:
             await self._look_after_symbols(link, now_s)
 
     async def _look_after_symbols(self, link: Link, now_s: float) -> None:
-        silent = self._pulse.silent(now_s)
+        silent = self._ports.pulse.silent(now_s)
         if silent:  # asking again on a connection that seems to serve a symbol would prove nothing
             self._leave(f"silent: {', '.join(silent)}")
         again = {*self._subscription.overdue(now_s), *self._ports.refusals.due(now_s)}

@@ -78,9 +78,14 @@ class Pace:
 
 @dataclass(slots=True)
 class Pulse:
-    """The pairs of a connection: which of them have fallen silent."""
+    """The pairs of a venue: which of them have fallen silent. It outlives connections: a pace takes long to know."""
 
     _paces: dict[str, Pace] = field(default_factory=dict)
+
+    def begin(self, now_s: float) -> None:
+        """Note a new connection: no silence is older."""
+        for pace in self._paces.values():
+            pace.last_s = now_s
 
     def beat(self, symbol: str, now_s: float) -> None:
         """Note a trade of `symbol`."""
@@ -91,8 +96,8 @@ class Pulse:
             pace.beat(now_s)
 
     def silent(self, now_s: float) -> list[str]:
-        """Return the symbols silent beyond their own measure; each is named again only after as long again."""
+        """Return the symbols silent beyond their own measure, which this silence widens until they trade again."""
         found = [symbol for symbol, pace in self._paces.items() if now_s - pace.last_s > pace.patience_s()]
         for symbol in found:
-            self._paces[symbol].last_s = now_s
+            self._paces[symbol].beat(now_s)
         return found

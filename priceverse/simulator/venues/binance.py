@@ -30,6 +30,7 @@ from priceverse.simulator.venues.protocol import (
 
 PING_EVERY_NS = 20 * NS_PER_S
 PONG_WITHIN_NS = 60 * NS_PER_S
+LIFETIME_NS = 24 * 3600 * NS_PER_S
 MESSAGES_PER_S = 5
 MOST_STREAMS = 1024
 TRADE = "@trade"
@@ -40,8 +41,9 @@ class Binance:
 
     exchange = Exchange.BINANCE
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, lifetime_ns: int = LIFETIME_NS) -> None:
         self.history = history
+        self._lifetime_ns = lifetime_ns
 
     def session(self, request: Request, now_ns: int) -> Session | Response:
         """`/stream?streams=a/b` wraps each payload, `/ws/a/b` does not."""
@@ -50,7 +52,7 @@ class Binance:
             return Response(404, b"")
         combined = kind == "stream"
         streams = (request.query.get("streams", "") if combined else names).split("/")
-        return BinanceSession(combined, [each for each in streams if each], now_ns)
+        return BinanceSession(combined, [each for each in streams if each], now_ns, now_ns + self._lifetime_ns)
 
     def rows(self, matches: Sequence[Match]) -> Sequence[Match]:
         """Every fill is a row."""
@@ -78,12 +80,13 @@ class Binance:
 class BinanceSession(Quiet):
     """A connection to `/stream` or `/ws`."""
 
-    def __init__(self, combined: bool, streams: Sequence[str], now_ns: int) -> None:
+    def __init__(self, combined: bool, streams: Sequence[str], now_ns: int, until_ns: int) -> None:
         super().__init__()
         self._combined = combined
         self._streams = dict.fromkeys(streams)
         self._limit = MessageLimit(MESSAGES_PER_S, NS_PER_S)
         self._pinged_ns = self._ponged_ns = now_ns
+        self._until_ns = until_ns
         self._listen()
 
     def receive(self, text: str, now_ns: int) -> list[Output]:
@@ -100,7 +103,9 @@ class BinanceSession(Quiet):
         self._ponged_ns = now_ns
 
     def tick(self, now_ns: int, idle_ns: int) -> list[Output]:  # noqa: ARG002 - the port's signature
-        """Ping every 20 s; end the connection of a client that has not answered for a minute."""
+        """Ping every 20 s; end the connection of a client that has not answered for a minute, or after a day."""
+        if now_ns >= self._until_ns:
+            return [Close(1008, "24 hours are over")]
         if now_ns - self._ponged_ns > PING_EVERY_NS + PONG_WITHIN_NS:
             return [Close(1008, "Pong timeout")]
         if now_ns - self._pinged_ns < PING_EVERY_NS:

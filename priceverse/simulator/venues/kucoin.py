@@ -36,8 +36,9 @@ class Kucoin:
 
     exchange = Exchange.KUCOIN
 
-    def __init__(self, history: History, ping_interval_ms: int = PING_INTERVAL_MS) -> None:
+    def __init__(self, history: History, ping_interval_ms: int = PING_INTERVAL_MS, lifetime_ns: int = TOKEN_NS) -> None:
         self.history = history
+        self._lifetime_ns = lifetime_ns
         self._ping_interval_ms = ping_interval_ms
         self._tokens: dict[str, int] = {}
         self._issued = 0
@@ -47,9 +48,9 @@ class Kucoin:
         if request.path.strip("/") != "ws" or not request.path.endswith("/"):
             return Response(400, b"")
         issued_ns = self._tokens.pop(request.query.get("token", ""), None)
-        valid = issued_ns is not None and now_ns - issued_ns < TOKEN_NS
+        until_ns = 0 if issued_ns is None else issued_ns + self._lifetime_ns
         patience_ns = (self._ping_interval_ms + PING_TIMEOUT_MS) * NS_PER_MS
-        return KucoinSession(self.history, request.query.get("connectId", ""), valid, patience_ns, now_ns)
+        return KucoinSession(self.history, request.query.get("connectId", ""), until_ns, patience_ns, now_ns)
 
     def rows(self, matches: Sequence[Match]) -> Sequence[Match]:
         """Every fill is a row."""
@@ -93,17 +94,17 @@ class Kucoin:
 class KucoinSession(Quiet):
     """A connection that a token opened."""
 
-    def __init__(self, history: History, connect_id: str, valid: bool, patience_ns: int, now_ns: int) -> None:
+    def __init__(self, history: History, connect_id: str, until_ns: int, patience_ns: int, now_ns: int) -> None:
         super().__init__()
         self._history = history
         self._connect_id = connect_id
-        self._valid = valid
+        self._until_ns = until_ns
         self._patience_ns = patience_ns
         self._pinged_ns = now_ns
         self._limit = MessageLimit(100, 10 * NS_PER_S)
 
-    def welcome(self, now_ns: int) -> list[Output]:  # noqa: ARG002 - the port's signature
-        if self._valid:
+    def welcome(self, now_ns: int) -> list[Output]:
+        if now_ns < self._until_ns:
             return [_json(id=self._connect_id, type="welcome")]
         refusal = _json(id=self._connect_id, type="error", code=401, data="token is invalid")
         return [refusal, Close(1000, "Bye")]
@@ -123,7 +124,9 @@ class KucoinSession(Quiet):
                 return [_json(id=message_id, type="error", code=400, data=f"type {other} is not supported")]
 
     def tick(self, now_ns: int, idle_ns: int) -> list[Output]:  # noqa: ARG002 - the port's signature
-        """End the connection of a client that does not ping."""
+        """End the connection of a client that does not ping, or whose token is a day old."""
+        if now_ns >= self._until_ns:
+            return [Close(1000, "token is expired")]
         return [Close(1000, "ping timeout")] if now_ns - self._pinged_ns > self._patience_ns else []
 
     def _topic(self, kind: str, message: dict[str, object], message_id: str) -> list[Output]:

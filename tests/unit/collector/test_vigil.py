@@ -1,5 +1,7 @@
 """What silence means: of the connection, of a pair, of an old age."""
 
+from itertools import pairwise
+
 import pytest
 
 from priceverse.collector.vigil import HEALTHY_S, SILENT_LEAST_S, Finding, Pulse, Vigil
@@ -41,6 +43,37 @@ def test_a_pair_is_silent_by_its_own_measure() -> None:
     assert pulse.silent(1990 + SILENT_LEAST_S) == ["BTC"]
     assert pulse.silent(1990 + SILENT_LEAST_S + 1) == []  # said once
     assert "XMR" in pulse.silent(1980 + 1001.0)
+
+
+def test_a_pair_that_trades_every_ten_minutes_is_soon_left_in_peace() -> None:
+    """Not a new connection each five minutes, as long as it lives: XMR is such a pair on some nights."""
+    pulse, found = Pulse(), 0
+    for at_s in range(86_400):
+        if at_s % 600 == 0:
+            pulse.beat("XMR", float(at_s))
+        if pulse.silent(float(at_s)):
+            found += 1
+            pulse.begin(float(at_s))
+    assert found <= 1
+
+
+def test_a_busy_pair_that_died_is_named_again_and_again_but_ever_more_seldom() -> None:
+    pulse = Pulse()
+    for at_s in range(1000):
+        pulse.beat("BTC", float(at_s))
+    named_s = [at_s for at_s in range(1000, 40_000) if pulse.silent(float(at_s))]
+    waits_s = [later - earlier for earlier, later in pairwise(named_s)]
+    assert len(named_s) >= 4
+    assert waits_s == sorted(waits_s)
+
+
+def test_no_silence_is_older_than_the_connection() -> None:
+    pulse = Pulse()
+    for at_s in range(100):
+        pulse.beat("BTC", float(at_s))
+    pulse.begin(10_000.0)
+    assert pulse.silent(10_000.0 + SILENT_LEAST_S - 1) == []
+    assert pulse.silent(10_000.0 + SILENT_LEAST_S + 1) == ["BTC"]
 
 
 def test_a_pair_that_never_traded_is_not_silent() -> None:
