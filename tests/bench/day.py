@@ -2,8 +2,9 @@
 
 Run: `python tests/bench/day.py [--hours 24] [--speed 0.02] [VENUE …]`. The simulator's server and a whole collector,
 its history included, in one process and in virtual time; `--speed` scales the pace of trades, not the clocks. Prints
-one line a venue: connections and the age at which they were replaced, tokens, pings and pongs heard and the longest time
-between two, moments without a connection, trades of the truth, missing, doubled. Exit 1 if any is missing or doubled.
+one line a venue: connections and the age at which they were replaced, tokens, pings and pongs heard and the longest
+time between two, moments without a connection, trades of the truth, missing, doubled. Exit 1 if any is missing or
+doubled.
 """
 
 import argparse
@@ -43,7 +44,8 @@ def live(exchange: Exchange, hours: float, speed: float, folder: Path) -> bool:
     renewed = f" renewed after {', '.join(f'{age_h:.2f}' for age_h in ages_h)} h" if ages_h else ""
     print(
         f"{exchange:9} {hours:g} h in {took_s:.0f} s: connections {len(seen.connections)}{renewed}, "
-        f"tokens {seen.tokens}, pings {seen.pings}, pongs {seen.pongs}, longest between {seen.longest_silence_s:g} s, breaks {world.breaks}; "
+        f"tokens {seen.tokens}, pings {seen.pings}, pongs {seen.pongs}, longest between {seen.longest_silence_s:g} s, "
+        f"breaks {world.breaks}; "
         f"trades {len(truth)}, missing {len(missing)}, doubled {len(had) - len(ids)}",
         flush=True,
     )
