@@ -10,7 +10,7 @@ from typing import Any
 
 import trio
 
-from priceverse.aggregator import history, plan, rate
+from priceverse.aggregator import history, plan, rate, thin
 from priceverse.aggregator.history import Outbox
 from priceverse.aggregator.live import Publisher
 from priceverse.aggregator.ownership import Ownership
@@ -79,6 +79,7 @@ async def serve(settings: Settings, duties: Duties) -> None:
                 await nursery.start(rate.follow, desk, door, db)
                 for loop in (outbox.run, publisher.run, reading.run, ownership.run):
                     nursery.start_soon(loop)
+                nursery.start_soon(thin.follow, desk)
                 nursery.start_soon(report.run, door, settings.app.name, duties.child)
                 nursery.start_soon(_obey, duties, ownership)
                 await duties.ready()
