@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.e2e.instance import PAIRS, Instance, alive, command_line, descendants, eventually, running
 from tests.e2e.recompute import Truth
@@ -101,6 +103,28 @@ def test_a_killed_child_is_replaced_and_prices_go_on(instance: Instance, name):
     os.kill(before, signal.SIGKILL)
     eventually(instance.children, lambda c: c.get(name, before) != before, BACK_S)
     everything_moves(instance)
+
+
+def counted(instance: Instance) -> dict[tuple[str, ...], float]:
+    """Every counter of the instance's metrics, by its name and labels, as a stranger's parser reads them."""
+    url = next(line.split()[1] for line in instance.lines if line.startswith("metrics"))
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        families = list(text_string_to_metric_families(reply.read().decode()))
+    samples = (sample for family in families if family.type == "counter" for sample in family.samples)
+    return {(sample.name, *sorted(sample.labels.values())): sample.value for sample in samples}
+
+
+def test_what_a_killed_process_has_counted_stays_counted(instance: Instance):
+    restarts = ("priceverse_child_restarts_total", "collector.kraken")
+    trades = ("priceverse_trades_total", "btc-usd", "kraken")
+    before = eventually(lambda: counted(instance), lambda now: now.get(trades, 0) > 0, 60)
+    os.kill(
+        eventually(instance.children, lambda c: "collector.kraken" in c, BACK_S)["collector.kraken"], signal.SIGKILL
+    )
+    at_once = eventually(lambda: counted(instance), lambda now: now[restarts] > before[restarts], BACK_S)
+    later = eventually(lambda: counted(instance), lambda now: now[trades] > at_once[trades], 60)
+    for earlier, now in ((before, at_once), (at_once, later)):
+        assert {key for key, value in earlier.items() if now.get(key, 0) < value} == set()
 
 
 def server_pid(instance: Instance, program: str) -> int:
