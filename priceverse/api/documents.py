@@ -16,6 +16,7 @@ from priceverse import __version__
 from priceverse.api import answers
 from priceverse.api.auth import Role
 from priceverse.api.openapi import document
+from priceverse.api.tree import TreeView
 from priceverse.config.settings import Settings
 from priceverse.metrics import listener
 from priceverse.rpc.discover import describe
@@ -42,6 +43,8 @@ class Documents:
         self._endpoint = endpoint
         self._permits = permits
         self._metrics: Path = settings.metrics_socket
+        self._tree_path = f"{settings.health.path}/tree" if settings.health.enabled else ""
+        self._tree = TreeView(self._metrics, endpoint)
         self._is_public = settings.api.openapi_public
         self._openapi = document(registry, settings)
         self._discovered = _discovered(registry, settings)
@@ -51,6 +54,8 @@ class Documents:
         app.add_url_rule("/metrics", "metrics", self.metrics)
         app.add_url_rule("/openapi.json", "openapi", self.openapi)
         app.add_url_rule("/discover", "discover", self.discover)
+        if self._tree_path:
+            app.add_url_rule(self._tree_path, "tree", self._tree.view)
 
     async def discover(self) -> Response:
         """Answer services, methods and limits."""

@@ -80,6 +80,11 @@ class Instance:
         """Return all samples as JSON values, for another process of this program."""
         return packed({(sample.metric, sample.labels): sample.value for sample in self.samples()})
 
+    def tree(self) -> list[dict[str, Any]]:
+        """Return each process of the tree, without what only its operator should know."""
+        shown = ("name", "role", "state", "restarts", "uptime_s")
+        return [{key: child[key] for key in shown} for child in self._status().get("children", ())]
+
     def _own(self) -> Iterator[Sample]:
         yield Sample(metric.UPTIME, (), self._now_s() - self._began_s)
         yield Sample(metric.MEMORY, (), usage.resident_bytes())

@@ -1,4 +1,4 @@
-"""The root's pages: `/metrics` for people and Prometheus, `/samples` for other processes of this program."""
+"""The root's pages: `/metrics` for people and Prometheus, `/samples`, `/tree` for its own processes."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,11 @@ def public(instance: Instance) -> Mapping[str, Render]:
 
 def private(instance: Instance) -> Mapping[str, Render]:
     """Return what the instance's own processes may see."""
-    return {**public(instance), "/samples": lambda _: Page(JSON, msgspec.json.encode(instance.packed()))}
+    return {
+        **public(instance),
+        "/samples": lambda _: Page(JSON, msgspec.json.encode(instance.packed())),
+        "/tree": lambda _: Page(JSON, msgspec.json.encode(instance.tree())),
+    }
 
 
 def metrics(instance: Instance, accept: str) -> Page:

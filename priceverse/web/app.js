@@ -3,7 +3,7 @@
 import { invoke, invokeEach, read, Refused } from "./api.js";
 import { Choices } from "./choices.js";
 import { Detail } from "./detail.js";
-import { Chips, watchHealth } from "./health.js";
+import { Chips, watchHealth, watchTree } from "./health.js";
 import { Market } from "./market.js";
 import { pairName } from "./format.js";
 import { Stream } from "./stream.js";
@@ -22,6 +22,7 @@ const byId = (id) => document.getElementById(id);
 const tiles = new Map();
 const exchanges = new Chips(byId("exchanges"), byId("chip"), "exchange.");
 const system = new Chips(byId("system"), byId("chip"), "");
+const processes = new Chips(byId("processes"), byId("chip"), "");
 const detail = new Detail(byId("detail"), byId("detail-title"));
 const venues = new Venues(byId("venues"), byId("venues-note"), byId("venue"));
 const market = new Market(
@@ -72,6 +73,11 @@ function showHealth(report, offsetMs) {
   byId("overall").textContent = report.status;
   byId("overall").dataset.state = OVERALL[report.status];
   stream.check();
+}
+
+function showTree(found) {
+  byId("processes-title").hidden = !found.length;
+  processes.showTree(found);
 }
 
 function forgetHealth() {
@@ -156,4 +162,7 @@ const wanted = location.hash.slice(1);
 choose(tiles.has(wanted) ? wanted : supported[0]);
 setInterval(tick, TICK_MS);
 followTheDay();
-if (discovered.health) watchHealth(discovered.health, showHealth, forgetHealth);
+if (discovered.health) {
+  watchHealth(discovered.health, showHealth, forgetHealth);
+  watchTree(`${discovered.health}/tree`, showTree);
+}

@@ -1,15 +1,22 @@
 """A handler with real stores, prices that the test publishes, and a browser that looks at it."""
 
+import json
+import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
+from priceverse.config.settings import Settings, Supervisor
+from priceverse.metrics import listener
 from tests.integration.api.conftest import (  # noqa: F401 - pytest finds fixtures by name
     client,
     handler,
     publish,
-    settings,
     start,
 )
 from tests.web.browser import launched, tab
@@ -23,7 +30,31 @@ def browser() -> Iterator[str]:
 
 
 @pytest.fixture
-async def page(browser):
+def settings(redis_settings, database_settings) -> Iterator[Settings]:
+    """Settings with a place of their own for the root's sockets, with a short path."""
+    with tempfile.TemporaryDirectory(prefix="pv-") as folder:
+        control = Supervisor(control_socket=Path(folder) / "control.sock")
+        yield Settings(redis=redis_settings, database=database_settings, supervisor=control)
+
+
+@pytest.fixture
+def tree() -> list[dict[str, Any]]:
+    """The processes that the root tells of."""
+    return [{"name": "api.0", "role": "api", "state": "ready", "restarts": 0, "uptime_s": 60.0}]
+
+
+@pytest.fixture
+async def root(settings, tree, nursery):
+    """A root that answers its children."""
+    listening = trio.socket.socket(socket.AF_UNIX)
+    await listening.bind(str(settings.metrics_socket))
+    listening.listen()
+    pages = {"/tree": lambda _: listener.Page("application/json", json.dumps(tree).encode())}
+    nursery.start_soon(listener.serve, [trio.SocketListener(listening)], pages)
+
+
+@pytest.fixture
+async def page(browser, root):
     async with tab(browser) as page:
         yield page
 

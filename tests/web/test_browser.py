@@ -149,6 +149,13 @@ async def test_an_exchange_that_is_down_is_seen(opened, report):
     assert await opened.evaluate(f"({chip % 'Kraken'}).dataset.state") == "down"
 
 
+async def test_the_processes_are_seen_as_the_supervisor_sees_them(opened, tree):
+    chip = "[...document.querySelectorAll('#processes .chip')].map((chip) => chip.innerText).join()"
+    await opened.until(f"{chip}.includes('api.0')")
+    tree[:] = [{"name": "api.1", "role": "api", "state": "backoff", "restarts": 2, "uptime_s": None}]
+    await opened.until(f"{chip}.includes('api.1') && {chip}.includes('2 restarts') && !{chip}.includes('api.0')")
+
+
 async def test_the_venues_of_a_price_tell_why_one_does_not_count(page, handler, publish):
     await publish([price_now(price="64002.5", details=venues())])
     await page.open(handler.url)
