@@ -28,7 +28,11 @@ def test_what_is_given_is_read_back_and_nothing_else(role):
 
 @pytest.mark.parametrize(
     ("role", "secrets"),
-    [("simulator", set()), ("housekeeper", {"database-secret", "redis-secret"}), ("api", {"database-secret", "redis-secret"})],
+    [
+        ("simulator", set()),
+        ("housekeeper", {"database-secret", "redis-secret"}),
+        ("api", {"database-secret", "redis-secret"}),
+    ],
 )
 def test_a_secret_is_known_to_those_who_use_it(role, secrets):
     part = json.dumps(give(SETTINGS, role))
