@@ -23,9 +23,6 @@ from priceverse.model.exchange import Exchange, Quote
 from priceverse.model.pair import REFERENCE_PAIR
 from priceverse.pricing.convert import moscow_day
 
-SETTLED_MS = 2 * 3_600_000
-"""A younger bucket may still get late trades of our own."""
-
 
 @dataclass(slots=True)
 class Filled:
@@ -128,6 +125,11 @@ class Filler:
             day_ms = Interval.DAY.ms
             first, end = hole.from_ms // day_ms * day_ms, -(-hole.until_ms // day_ms) * day_ms
             await rollup.roll_up(self._db, pair, Interval.DAY, first, end)
+
+
+def settled_after_ms(settings: Settings) -> int:
+    """Return how old a bucket is that gets no more trades of ours: one read at the last moment, late as can be."""
+    return settings.aggregation.candle_lateness_ms + settings.aggregation.stream_keep_s * 1000
 
 
 def in_order(settings: Settings, pairs: Iterable[str]) -> list[str]:

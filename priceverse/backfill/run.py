@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from priceverse.backfill.fill import SETTLED_MS, Filled, Filler, Tell, in_order
+from priceverse.backfill.fill import Filled, Filler, Tell, in_order, settled_after_ms
 from priceverse.backfill.official import Official, reading
 from priceverse.backfill.plan import spans
 from priceverse.backfill.venues import Venues, asking
@@ -37,6 +37,6 @@ def filler(settings: Settings, db: Database) -> Filler:
 async def run(with_filler: Filler, settings: Settings, wanted: Wanted, tell: Tell) -> list[Filled]:
     """Fill one pair after the other, what it needs before it. Raises DatabaseUnavailable."""
     at_ms = now_ms()
-    settled_ms = min(wanted.until_ms, at_ms - SETTLED_MS)
+    settled_ms = min(wanted.until_ms, at_ms - settled_after_ms(settings))
     todo = spans(wanted.from_ms, settled_ms, at_ms, settings.retention, wanted.only)
     return [await with_filler.fill(pair, todo, tell) for pair in in_order(settings, wanted.pairs)]

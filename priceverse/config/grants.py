@@ -24,8 +24,8 @@ _OF_ALL_VENUES = tuple(
 GRANTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "simulator": ("simulator",),
     "rates": ("redis", "database", "cbr"),
-    "housekeeper": ("alerts", "redis", "aggregation.window_size", "aggregation.max_deviation", "api.max_price_age_ms",
-                    "cbr", "supervisor.control_socket", "database", "retention", "backfill", "pairs", "exchanges"),
+    "housekeeper": ("alerts", "redis", "aggregation", "api.max_price_age_ms", "cbr", "supervisor.control_socket",
+                    "database", "retention", "backfill", "pairs", "exchanges"),
     "collector": ("redis", "database", "pairs", "aggregation.stream_keep_s", *_OF_ALL_VENUES),
     "aggregator": ("redis", "database", "pairs", "aggregation", "cbr.max_age_days",
                    *(f"exchanges.{exchange}.quote" for exchange in Exchange)),
