@@ -50,7 +50,7 @@ def _child(
         role=role,
         argv=(sys.executable, "-m", f"priceverse.{role}", name or role),  # the name is for whoever reads `ps`
         env=LEAN,
-        without_env=("PRICEVERSE_",),  # the settings came by the pipe; secrets stay out of /proc
+        without_env=("PRICEVERSE_", "CREDENTIALS_DIRECTORY"),  # settings come by the pipe; no secret in /proc
         settings=part,
         order=order,
         ready_timeout_s=settings.supervisor.ready_timeout_s,
