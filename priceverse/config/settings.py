@@ -146,7 +146,12 @@ class Cbr(Section):
     timeout_s: float = Field(10.0, gt=0, le=60, description="Bound on one fetch.")
     tls_ca: Path | None = Field(None, description="CA file for https; default: the system's.")
     max_bytes: int = Field(1 << 20, ge=1 << 10, le=1 << 24, description="Larger documents are refused.")
-    max_jump: Decimal = Field(Decimal("0.2"), gt=0, le=10, description="A larger step from the last good rate is held.")
+    max_jump: Decimal = Field(
+        Decimal("0.2"),
+        gt=0,
+        le=10,
+        description="A larger step from the last good rate is held; raise it and reload to let a real one in.",
+    )
     max_age_days: int = Field(4, ge=1, le=60, description="An older rate makes RUB prices stale.")
 
 

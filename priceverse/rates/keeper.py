@@ -96,5 +96,7 @@ class Keeper:
             date=read.date.isoformat(),
             last_good=str(good.usd_rub) if good else None,
             max_jump=str(self._max_jump),
-            advice="if it is real, raise cbr.max_jump for a day" if verdict is Verdict.HELD else None,
+            advice="if it is real, raise cbr.max_jump, `priceverse ctl reload`, and put it back"
+            if verdict is Verdict.HELD
+            else None,
         )

@@ -154,6 +154,10 @@ async def test_a_jump_is_held_across_restarts(
         await until(lambda: keeper.snapshot()["held"])
         assert keeper.snapshot()["rate"] == "80"
     assert [rate.usd_rub for rate in await stored(redis_settings)] == [Decimal(80)]
+    raised = settings.model_copy(update={"cbr": cbr.model_copy(update={"max_jump": Decimal(100)})})
+    async with working(raised) as keeper:  # what `ctl reload` does with a raised bound: the jump was real
+        await until(lambda: len(keeper.rates) == 2 and set(keeper.stores.values()) == {"ok"})
+    assert [rate.usd_rub for rate in await stored(redis_settings)] == [Decimal(80), Decimal(8000)]
 
 
 @pytest.mark.parametrize(
@@ -171,3 +175,20 @@ async def test_what_is_no_rate_is_refused(nursery: trio.Nursery, bank: Bank, fau
     cbr = Cbr(url=await bank.open(nursery), max_bytes=2048)
     with trio.fail_after(DEADLINE_S), pytest.raises(fault):
         await source.read(cbr)
+
+
+async def test_a_hundred_megabytes_are_not_read(nursery: trio.Nursery) -> None:
+    sent = 0
+
+    async def pour(stream: trio.abc.Stream) -> None:
+        nonlocal sent
+        await read_request(stream)
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\n\r\n<ValCurs>")
+        while sent < 100 << 20:
+            await stream.send_all(b" " * (1 << 20))
+            sent += 1 << 20
+
+    cbr = Cbr(url=f"http://{HOST}:{await raw_server(nursery, pour)}/")
+    with trio.fail_after(DEADLINE_S), pytest.raises(NetError, match="a reply of more than 1048576 bytes"):
+        await source.read(cbr)
+    assert sent < 50 << 20
