@@ -12,6 +12,9 @@ OK = [(b"content-length", b"2")]
 
 
 async def application(scope, receive, send):
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        await trio.sleep_forever()
     match scope["path"]:
         case "/raise":
             raise RuntimeError("before the answer")
@@ -32,7 +35,7 @@ async def port(nursery):
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     stopping = trio.Event()
-    server = Server(application, limits=limits(), busy=b"")
+    server = Server(application, limits=limits(head_s=WAIT_S), busy=b"")
     await nursery.start(server.serve, listener, stopping, lambda: None)
     yield port
     stopping.set()
@@ -56,3 +59,17 @@ async def test_a_fault_ends_its_own_connection_only(port, path, status):
         assert b"answer" not in said
         await neighbour.send_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert (await read_all(neighbour)).endswith(b"ok")
+
+
+async def test_no_websocket_is_compressed(port):
+    """A frame of 255 KiB may say 442 MiB, and upstream unpacks it before anybody can ask how long it is."""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+        )
+        with trio.fail_after(WAIT_S):
+            said = await stream.receive_some()
+    assert said.startswith(b"HTTP/1.1 101")
+    assert b"extensions" not in said.lower()
