@@ -243,6 +243,7 @@ async def test_postgres_away_costs_no_row_and_holds_up_no_live_price(settings, d
             found = await settled_rows(own_connect(own_postgres), now_ms())
         nursery.cancel_scope.cancel()
     await assert_rows_are_exact(own, door, found)
+    await assert_candles_are_exact(own, door, own_connect(own_postgres))
 
 
 async def test_redis_restarted_empty_is_found_again(settings, tmp_path, connect):
