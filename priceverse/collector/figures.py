@@ -14,6 +14,7 @@ _SUMS = {
     "gaps": metric.GAPS,
     "backfilled": metric.BACKFILLED,
     "lost_total": metric.LOST,
+    "cut_unread": metric.CUT_UNREAD,
 }
 _GAUGES = {"gaps_open": metric.GAPS_OPEN, "queue": metric.QUEUE}
 

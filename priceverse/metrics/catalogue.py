@@ -43,6 +43,7 @@ GAPS = _counter("gaps", "Holes found in the sequence of trades.", "exchange")
 GAPS_OPEN = _gauge("gaps_open", "Holes that are being filled.", "exchange")
 BACKFILLED = _counter("trades_backfilled", "Missed trades fetched afterwards.", "exchange")
 LOST = _counter("losses", "Times for which trades are lost for good.", "exchange")
+CUT_UNREAD = _counter("stream_entries_cut", "Entries that Redis had no room for before they were read.", "exchange")
 SKEW = _gauge("exchange_skew_seconds", "Median of our clock less the exchange's, over the latest trades.", "exchange")
 QUEUE = _gauge("collector_queue", "Trades that wait for Redis.", "exchange")
 INGEST = _histogram("ingest_latency_seconds", "From a live trade's own time to its being in the stream.",
