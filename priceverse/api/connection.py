@@ -17,6 +17,7 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from math import inf
 from typing import Any
 
@@ -96,6 +97,10 @@ class Http1(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Upstream: switch to HTTP/2 on request. Here: never."""
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """Upstream: 501 for a transfer coding that nobody knows. Here: what a client gets wrong is a 400."""
+        await super()._send_error_response(400 if status_code >= HTTPStatus.INTERNAL_SERVER_ERROR else status_code)
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         try:
@@ -205,7 +210,7 @@ class Connection(TCPServer):
             self.config,
             self.context,
             group,
-            ConnectionState(self.state),
+            ConnectionState({"write": self.write}),
             ssl=False,
             client=parse_socket_addr(socket.family, socket.getpeername()),
             server=parse_socket_addr(socket.family, socket.getsockname()),
@@ -245,6 +250,10 @@ class Connection(TCPServer):
                 await self._leave()
             elif isinstance(event, Updated):
                 self._turn(idle=event.idle)
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes past Hypercorn: whole frames of a WebSocket. A client that does not take them is lost."""
+        await self.protocol_send(RawData(data))
 
     def _turn(self, *, idle: bool) -> None:
         """Note that a request begins, or that it is over: that is when its client begins to be idle."""

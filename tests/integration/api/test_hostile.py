@@ -91,6 +91,15 @@ def damaged(said: bytes, hurts: list[tuple[float, int, bytes]]) -> bytes:
     return said
 
 
+def ends_early(short: bytes, long: bytes) -> bool:
+    """Tell whether one conversation ended where the other went on, after a request that was refused unread.
+
+    Both are right: Hypercorn ends the connection if such a body is not complete when it has answered.
+    """
+    statuses = re.findall(rb"HTTP/1.1 (\d+)", short)
+    return long.startswith(short) and bool(statuses) and statuses[-1] in {b"404", b"405", b"413", b"415"}
+
+
 @pytest.fixture
 def ports(settings) -> Iterator[list[int]]:
     """Two handlers in processes of their own: Hypothesis wants this one's random numbers to itself."""
@@ -154,10 +163,11 @@ def talk(port: int, *portions: bytes) -> bytes:
 @given(conversations, st.lists(wounds, max_size=3), st.floats(0, 1))
 @example(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", [], 1.0)
 @example(post(b"/netron/invoke", GOOD) * 200, [], 0.5)
+@example(chunked(b"/netron/batch", b"").replace(b"chunked", b"chunkd"), [], 0.5)
 @example(b"GET / HTTP/1.1\r\nX: " + b"x" * 1_000_000, [], 0.1)
 def test_both_lanes_answer_the_same_to_whatever_is_said(ports, said, hurts, cut):
     said = damaged(said, hurts)
     at = int(cut * len(said))
     fast, slow = [masked(talk(port, said[:at], said[at:] + ENDING)) for port in ports]
-    assert fast == slow
+    assert fast == slow or ends_early(fast, slow) or ends_early(slow, fast)
     assert not re.search(rb"HTTP/1.1 5", fast)
