@@ -1,11 +1,17 @@
-"""Hypercorn's voice in our log. Requests are counted, not logged, unless they failed on our side or were slow."""
+"""Which requests are logged, in either lane, and Hypercorn's voice in our log.
 
+Requests are counted, not logged, unless they failed on our side or were slow; and of those only some in a second.
+"""
+
+from functools import partial
 from typing import Any
 
 import trio
 from hypercorn.logging import Logger
 
+from priceverse.api.lane import Door
 from priceverse.log import get_logger
+from priceverse.rpc.endpoint import Head, HttpReply, Rest
 
 SLOW_S = 1.0
 FAILED = 500
@@ -37,6 +43,45 @@ class Ration:
         suppressed, self._suppressed = self._suppressed, 0
         return suppressed
 
+    def note(self, *, status: int, took_s: float, **about: str) -> None:
+        """Log a request if it failed or was slow, and there is a line left for it."""
+        failed = status >= FAILED  # 503 too: somebody did not get a price
+        if (failed or took_s > SLOW_S) and (suppressed := self.take(trio.current_time())) is not None:
+            event = "request_failed" if failed else "request_slow"
+            log.warning(event, **about, status=status, took_s=round(took_s, 3), suppressed=suppressed)
+
+
+class LaneLog:
+    """The same of what the lane answers, which Hypercorn never hears of."""
+
+    def __init__(self) -> None:
+        self._ration = Ration(LINES_PER_S)
+
+    def watched(self, path: bytes, door: Door) -> Door:
+        """Return a door that does the same and has it noted."""
+        shown = path.decode()
+
+        def begin(body: bytes, head: Head) -> HttpReply | Rest:
+            begun = door(body, head)
+            if not isinstance(begun, HttpReply):
+                return partial(self._finish, shown, head, begun)
+            if begun.status >= FAILED:
+                self._note(shown, head, begun, 0.0)
+            return begun
+
+        return begin
+
+    async def _finish(self, path: str, head: Head, rest: Rest) -> HttpReply:
+        began_s = trio.current_time()
+        reply = await rest()
+        self._note(path, head, reply, trio.current_time() - began_s)
+        return reply
+
+    def _note(self, path: str, head: Head, reply: HttpReply, took_s: float) -> None:
+        request_id = dict(reply.headers).get("X-Request-ID", "")
+        about = {"method": "POST", "path": path, "client": head.client, "request_id": request_id}
+        self._ration.note(status=reply.status, took_s=took_s, **about)
+
 
 class AccessLog(Logger):
     """What `Config.logger_class` wants."""
@@ -50,19 +95,13 @@ class AccessLog(Logger):
         """Log a request that ended badly or late; a stream is meant to be long, a client that leaves is no fault."""
         if response is None:
             return
-        failed = response["status"] >= FAILED  # 503 too: somebody did not get a price
-        slow = request_time > SLOW_S and not request["path"].startswith(STREAM)
-        if not (failed or slow) or (suppressed := self._ration.take(trio.current_time())) is None:
-            return
-        log.warning(
-            "request_failed" if failed else "request_slow",
-            method=request["method"],
+        self._ration.note(
+            method=request.get("method", "GET"),  # a WebSocket's handshake has none
             path=request["path"],
             status=int(response["status"]),
-            took_s=round(request_time, 3),
+            took_s=0.0 if request["path"].startswith(STREAM) else request_time,
             client=(request.get("client") or ("",))[0],
             request_id=_header(response, b"x-request-id"),
-            suppressed=suppressed,
         )
 
     async def warning(self, message: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG002 - its signature
