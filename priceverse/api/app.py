@@ -19,6 +19,7 @@ from priceverse.api.documents import Documents
 from priceverse.api.gate import Gate
 from priceverse.api.live import LivePrices
 from priceverse.api.page import Asset, assets
+from priceverse.api.seats import Seats
 from priceverse.api.stream import PriceStream
 from priceverse.api.udf import Udf
 from priceverse.api.v2 import Reads
@@ -68,6 +69,7 @@ def create(
     endpoint: Endpoint,
     live: LivePrices,
     gate: Gate,
+    seats: Seats,
 ) -> Application:
     """Return the application. The gate knows who sends a request, and what they may see."""
     app = Application(__name__, static_folder=None)
@@ -76,7 +78,7 @@ def create(
     app.config["PROPAGATE_EXCEPTIONS"] = False
     gate.add_to(app)
     _add_rpc(app, endpoint)
-    _add_stream(app, endpoint, ports, live)
+    _add_stream(app, endpoint, ports, live, seats)
     Reads(dispatcher, endpoint, ports).add_to(app)
     Udf(dispatcher, ports).add_to(app)
     Documents(settings, registry, endpoint, gate.permits).add_to(app)
@@ -116,16 +118,18 @@ def _type_refusal() -> CallError | None:
     return None
 
 
-def _add_stream(app: Application, endpoint: Endpoint, ports: Ports, live: LivePrices) -> None:
+def _add_stream(app: Application, endpoint: Endpoint, ports: Ports, live: LivePrices, seats: Seats) -> None:
     @app.get("/stream/prices")
     async def stream_prices() -> Response:
         asked = [pair for given in request.args.getlist("pairs") for pair in given.split(",") if pair]
         try:
             for pair in asked:
                 check_pair(pair, ports)
+            seats.check(client := answers.head().client)
         except CallError as error:
             return answers.refused(endpoint, error)
-        body = b"" if request.method == "HEAD" else PriceStream(live, frozenset(asked or ports.pairs.listed))
+        pairs = frozenset(asked or ports.pairs.listed)
+        body = b"" if request.method == "HEAD" else PriceStream(live, pairs, seats, client)
         response = Response(body, content_type="text/event-stream")
         response.headers.extend([NO_STORE, ("X-Accel-Buffering", "no"), answers.NOSNIFF])
         response.timeout = None

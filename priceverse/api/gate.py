@@ -7,6 +7,7 @@ mistypes its key is to learn that before it wonders about its limits.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from quart import Response, g, request
@@ -15,9 +16,10 @@ from quart_trio import QuartTrio
 from priceverse.api import answers
 from priceverse.api.auth import Auth, Identity, Role, Token
 from priceverse.api.callers import Callers
+from priceverse.api.heads import head_of
 from priceverse.clock import iso_ms
 from priceverse.rpc import strict
-from priceverse.rpc.endpoint import Endpoint
+from priceverse.rpc.endpoint import Endpoint, Head
 from priceverse.rpc.envelope import Done, Fields, Outcome, Request, bad_request, new_id, salvage
 from priceverse.rpc.errors import CallError, Code
 from priceverse.rpc.strict import MalformedError
@@ -66,6 +68,16 @@ class Gate:
         """Tell whether the present request may see what a role opens."""
         identity: Identity | None = g.caller.identity
         return identity is not None and identity.may(role)
+
+    async def identify(self, scope: Any) -> Head:  # noqa: ANN401 - ASGI's dictionary
+        """Return whose handshake it is. Raises CallError for credentials that are not known."""
+        fields: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            known = fields.get(key := name.decode("latin1").lower())
+            fields[key] = value.decode("latin1") if known is None else f"{known},{value.decode('latin1')}"
+        address = self._callers.client((scope.get("client") or ("",))[0], fields.get("x-forwarded-for", ""))
+        identity = await self._auth.identify(fields.get("authorization", ""), address)
+        return head_of(identity.name if identity else address, fields)
 
     async def authenticate(self) -> Response:
         """Give out a token."""

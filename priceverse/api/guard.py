@@ -12,6 +12,7 @@ from functools import partial
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
+from priceverse.api.websocket import PATHS, WebSocket
 from priceverse.rpc.endpoint import Endpoint, Head
 from priceverse.rpc.errors import CallError, Code
 
@@ -43,8 +44,11 @@ def refusal(method: str, target: bytes, headers: RawHeaders) -> CallError | None
 class Guard:
     """ASGI in front of the application."""
 
-    def __init__(self, app: ASGIFramework, endpoint: Endpoint, leaving: Callable[[], bool]) -> None:
+    def __init__(
+        self, app: ASGIFramework, websocket: WebSocket, endpoint: Endpoint, leaving: Callable[[], bool]
+    ) -> None:
         self._app = app
+        self._websocket = websocket
         self._endpoint = endpoint
         self._leaving = leaving
 
@@ -57,6 +61,8 @@ class Guard:
                 await self._app(scope, receive, self._ending(send))
             else:
                 await _unheard(receive, partial(self._refuse, error, send))
+        elif scope["type"] == "websocket" and scope["path"] in PATHS and not self._leaving():
+            await self._websocket(scope, receive, send)
         elif scope["type"] == "websocket":
             await _unheard(receive, partial(_refuse_websocket, send))
 

@@ -30,6 +30,9 @@ SEND_BUFFER_BYTES = 256 * 1024
 """What the kernel may hold for a client that does not read: left alone it grows to megabytes each."""
 
 
+MAX_MESSAGE_BYTES = 64 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What clients may have of this process."""
@@ -154,6 +157,7 @@ def _config() -> Config:
     config = Config()
     config.include_server_header = False
     config.h11_max_incomplete_size = MAX_HEAD_BYTES
+    config.websocket_max_message_size = MAX_MESSAGE_BYTES
     config.keep_alive_max_requests = 1_000_000
     config.logger_class = AccessLog
     return config

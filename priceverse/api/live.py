@@ -29,6 +29,7 @@ class LivePrices:
         self._events: dict[str, bytes] = {}
         self._followers: set[Follower] = set()
         self._closed = False
+        self.closing = trio.Event()
 
     def get(self, pair: str) -> Price | None:
         """Return the newest price heard, of any age."""
@@ -73,6 +74,7 @@ class LivePrices:
     def close(self) -> None:
         """End every stream, the present and the future ones."""
         self._closed = True
+        self.closing.set()
         for follower in self._followers:
             follower.close()
 

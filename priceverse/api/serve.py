@@ -13,6 +13,7 @@ import trio
 
 from priceverse import services
 from priceverse.api import app
+from priceverse.api.access import LaneLog
 from priceverse.api.auth import Auth
 from priceverse.api.breaker import Neighbour
 from priceverse.api.callers import Callers
@@ -27,7 +28,9 @@ from priceverse.api.listener import Limits, Server
 from priceverse.api.live import LivePrices
 from priceverse.api.meter import Meter
 from priceverse.api.replies import KeptReplies
+from priceverse.api.seats import Seats
 from priceverse.api.sources import DatabaseSource, RedisSource
+from priceverse.api.websocket import Doors, WebSocket
 from priceverse.api.wire import Renderer
 from priceverse.bus import prices
 from priceverse.bus.client import RedisDoor, RedisUnavailable
@@ -174,6 +177,9 @@ def _server(settings: Settings, ports: Ports, live: LivePrices, meter: Meter, li
         limiter=ClientLimits(table, charge.methods, auth.limit_of) if charge.enabled else None,
     )
     endpoint = Endpoint(dispatcher, max_batch=settings.api.max_batch, now_ms=now_ms, observe=meter.observe)
+    gate = Gate(auth, callers, endpoint)
+    seats = Seats(charge.streams if charge.enabled else None)
+    doors = Doors(endpoint=endpoint, dispatcher=dispatcher, live=live, seats=seats, identify=gate.identify)
     application = app.create(
         settings,
         registry=registry,
@@ -181,19 +187,24 @@ def _server(settings: Settings, ports: Ports, live: LivePrices, meter: Meter, li
         dispatcher=dispatcher,
         endpoint=endpoint,
         live=live,
-        gate=Gate(auth, callers, endpoint),
+        gate=gate,
+        seats=seats,
     )
     busy = endpoint.refuse(CallError(Code.OVERLOADED, "Too many connections"), Head())
     lanes = _lanes(settings, endpoint, callers, is_open=lambda: settings.api.fast_lane and not ports.stopping())
-    return Server(Guard(application, endpoint, ports.stopping), limits=limits, busy=_raw(busy), lanes=lanes)
+    return Server(
+        Guard(application, WebSocket(doors), endpoint, ports.stopping), limits=limits, busy=_raw(busy), lanes=lanes
+    )
 
 
 def _lanes(settings: Settings, endpoint: Endpoint, callers: Callers, *, is_open: Callable[[], bool]) -> Rules:
     def identify(address: str, fields: Mapping[str, str]) -> Head:
         return head_of(callers.client(address, fields.get("x-forwarded-for", "")), fields)
 
+    access = LaneLog()
+    doors = {b"/netron/invoke": endpoint.begin_invoke, b"/netron/batch": endpoint.begin_batch}
     return Rules(
-        doors={b"/netron/invoke": endpoint.begin_invoke, b"/netron/batch": endpoint.begin_batch},
+        doors={path: access.watched(path, door) for path, door in doors.items()},
         identify=identify,
         render=Renderer(now_ms).render,
         is_open=is_open,

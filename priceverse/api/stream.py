@@ -10,6 +10,7 @@ import trio
 from quart.wrappers.response import ResponseBody
 
 from priceverse.api.live import Follower, LivePrices
+from priceverse.api.seats import Seats
 
 PING_S = 15.0
 RETRY_MS = 2000
@@ -19,20 +20,24 @@ RETRY_MS = 2000
 class PriceStream(ResponseBody):
     """The body of one stream: chunks of whole events, a comment when nothing was said for `PING_S`."""
 
-    def __init__(self, live: LivePrices, pairs: frozenset[str]) -> None:
+    def __init__(self, live: LivePrices, pairs: frozenset[str], seats: Seats, client: str) -> None:
         self._live = live
         self._pairs = pairs
+        self._seats = seats
+        self._client = client
         self._follower: Follower
         self._begun = False
 
     async def __aenter__(self) -> Self:
-        """Begin to follow."""
+        """Begin to follow; whether the client has a seat was asked before the response began."""
+        self._seats.sit(self._client)
         self._follower = self._live.follow(self._pairs)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Follow no more."""
         self._live.unfollow(self._follower)
+        self._seats.leave(self._client)
 
     def __aiter__(self) -> Self:
         """Return the chunks."""

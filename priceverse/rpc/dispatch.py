@@ -10,6 +10,7 @@ ours becomes INTERNAL: logged here with its traceback, told to nobody.
 from collections.abc import Mapping
 from dataclasses import replace
 from math import ceil
+from typing import cast
 
 import msgspec
 import trio
@@ -44,6 +45,21 @@ class Dispatcher:
         self._always: Mapping[Code, Mapping[str, object]] = {
             Code.INVALID_PAIR: {"availablePairs": list(ports.pairs.listed)},
         }
+
+    def is_stream(self, call: Call) -> bool:
+        """Tell whether a call asks for a stream."""
+        try:
+            return self._registry.resolve(call.service, call.method).events is not None
+        except CallError:
+            return False
+
+    async def subscribe(self, call: Call) -> frozenset[str]:
+        """Return the pairs that the stream of a call is about. Raises CallError."""
+        method = self._registry.resolve(call.service, call.method)
+        try:
+            return cast("frozenset[str]", await method.run(parameters(method, call), self._ports))
+        except CallError as error:
+            raise self._told(error, None) from None
 
     async def run(self, call: Call, client: str = "") -> Outcome:
         """Run one call of `client` to its outcome; a call of nobody ("") is charged to nobody."""

@@ -10,6 +10,7 @@ from priceverse import services
 from priceverse.api import app
 from priceverse.api.gate import Caller
 from priceverse.api.live import LivePrices
+from priceverse.api.seats import Seats
 from priceverse.config.settings import Settings
 from priceverse.rpc.dispatch import Dispatcher
 from priceverse.rpc.endpoint import Endpoint
@@ -51,6 +52,7 @@ def application(world):
             endpoint=Endpoint(dispatcher, max_batch=50, now_ms=lambda: NOW_MS, observe=lambda *_: None),
             live=LivePrices(max_price_age_ms=120_000, now_ms=lambda: NOW_MS),
             gate=FakeGate(permits),
+            seats=Seats(None),
         )
 
     return create

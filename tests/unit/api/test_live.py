@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from priceverse.api.live import LivePrices
+from priceverse.api.seats import Seats
 from priceverse.api.stream import PING_S, PriceStream
 from priceverse.rpc.envelope import encode
 from priceverse.services.prices import GetPrice, get_price
@@ -72,7 +73,7 @@ def test_who_follows_no_more_is_forgotten(live):
 
 async def test_a_stream_is_events_then_pings_then_the_end(live, autojump_clock):
     live.put(a_price(price="5.00000000"))
-    async with PriceStream(live, frozenset({"btc-usd"})) as stream:
+    async with PriceStream(live, frozenset({"btc-usd"}), Seats(None), "") as stream:
         first = await anext(stream)
         assert first.startswith(b'retry: 2000\n\ndata: {"pair":"btc-usd","price":5.00000000,')
         assert first.endswith(b"}\n\n")
@@ -92,7 +93,7 @@ async def test_a_stream_is_events_then_pings_then_the_end(live, autojump_clock):
 async def test_a_stream_begun_after_the_end_gives_the_snapshot_and_ends(live):
     live.put(a_price())
     live.close()
-    async with PriceStream(live, frozenset({"btc-usd"})) as stream:
+    async with PriceStream(live, frozenset({"btc-usd"}), Seats(None), "") as stream:
         assert b"data: " in await anext(stream)
         with pytest.raises(StopAsyncIteration):
             await anext(stream)

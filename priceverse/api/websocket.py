@@ -1,0 +1,245 @@
+"""`/` and `/netron/ws`: calls and streams as JSON messages on one WebSocket.
+
+    {"id", "service", "method", "input"}    a call, answered as POST /netron/invoke would answer it
+    … "method": "streamPrices"              {"id", "type": "data", "data": {price}} now and with each change
+    {"id", "type": "cancel"}                ends a stream: {"id", "type": "end"}
+    {"type": "ping"}                        {"type": "pong"}
+
+A stream ends with {"id", "type": "error", "error"}: STREAM_6001 when this process leaves, STREAM_6002 after the
+`hints.timeout` that its client gave it. The rule: what a client sends is always read, and what it does not read is not
+kept: a stream holds one event per pair, and a client that takes nothing for the send deadline is dropped.
+"""
+
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import msgspec
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
+
+from priceverse.api.live import LivePrices
+from priceverse.api.seats import Seats
+from priceverse.rpc import envelope
+from priceverse.rpc.dispatch import Dispatcher
+from priceverse.rpc.endpoint import Endpoint, Head
+from priceverse.rpc.envelope import Call, Request
+from priceverse.rpc.errors import CallError, Code
+
+PATHS = frozenset({"/", "/netron/ws"})
+IDLE_S = 75.0
+"""A client without a stream that asks nothing for so long is dropped."""
+
+PING_S = 20.0
+"""How often a client is asked for a sign: one that is gone does not acknowledge it, and TCP ends the connection."""
+
+PING = b"\x89\x00"
+
+PACE_S = 0.05
+"""Changes within so short a time travel together: the pairs of one publishing are one write."""
+
+MAX_CALLS = 64
+"""Of one connection at once; it has more than that in HTTP's turn-by-turn way only by being an attack."""
+
+GOING_AWAY, POLICY, TRY_LATER = 1001, 1008, 1013
+_TEXT = 0x81
+
+Write = Callable[[bytes], Awaitable[None]]
+Identify = Callable[[Any], Awaitable[Head]]
+
+
+class _Word(msgspec.Struct, omit_defaults=True):
+    """What a message may be beside a call."""
+
+    id: str | None = None
+    type: str | None = None
+
+
+_words = msgspec.json.Decoder(_Word)
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What every session needs. `identify` tells whose connection it is. Raises CallError for one not to be let in."""
+
+    endpoint: Endpoint
+    dispatcher: Dispatcher
+    live: LivePrices
+    seats: Seats
+    identify: Identify
+
+
+def frame(text: bytes) -> bytes:
+    """Return a whole text frame as a server sends it: it needs no mask, so it is made once for many."""
+    size = len(text)
+    if size < 126:
+        return bytes((_TEXT, size)) + text
+    return struct.pack(*(("!BBH", _TEXT, 126, size) if size < 1 << 16 else ("!BBQ", _TEXT, 127, size))) + text
+
+
+class WebSocket:
+    """ASGI for WebSockets. The connection's `state` has `write`, which sends bytes past Hypercorn within a deadline."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    async def __call__(self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:  # noqa: ANN401
+        """Serve one connection."""
+        await receive()  # websocket.connect
+        try:
+            head = await self._doors.identify(scope)
+        except CallError as error:
+            await _refuse(error, self._doors.endpoint, send)
+            return
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        code = await Session(self._doors, head, scope["state"]["write"]).run(receive)
+        if code is not None:
+            await send({"type": "websocket.close", "code": code, "reason": None})
+
+
+class Session:
+    """One client's calls and streams."""
+
+    def __init__(self, doors: Doors, head: Head, write: Write) -> None:
+        self._doors = doors
+        self._head = head
+        self._write = write
+        self._streams: dict[str, trio.CancelScope] = {}
+        self._calls = 0
+        self._code: int | None = None
+        self._idle = trio.CancelScope()
+
+    async def run(self, receive: ASGIReceiveCallable) -> int | None:
+        """Serve until the client leaves (None) or is to be sent away, with which code."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._leave, nursery.cancel_scope)
+            nursery.start_soon(self._ping)
+            with self._idle:
+                self._rest()
+                await self._read(receive, nursery)
+            if self._idle.cancelled_caught:
+                self._code = GOING_AWAY
+            nursery.cancel_scope.cancel()
+        return self._code
+
+    async def _read(self, receive: ASGIReceiveCallable, nursery: trio.Nursery) -> None:
+        while self._code is None:
+            message: Any = await receive()
+            if message["type"] != "websocket.receive":
+                return
+            text = message.get("text")
+            body = text.encode() if text is not None else message.get("bytes") or b""
+            self._hear(body, nursery)
+            self._rest()
+
+    def _hear(self, body: bytes, nursery: trio.Nursery) -> None:
+        word = _word(body)
+        if word.type == "ping":
+            nursery.start_soon(self._say, _Word(word.id, "pong"))
+        elif word.type == "cancel":
+            stream = self._streams.get(word.id or "")
+            if stream is not None:
+                stream.cancel()
+        elif self._calls >= MAX_CALLS:
+            self._code = TRY_LATER
+        else:
+            self._calls += 1
+            nursery.start_soon(self._answer, body)
+
+    async def _answer(self, body: bytes) -> None:
+        """Answer a call; one that is a stream is followed to its end."""
+        try:
+            request = envelope.parse(body, "")
+            if isinstance(request.content, Call) and self._doors.dispatcher.is_stream(request.content):
+                outcome = await self._stream(request, request.content)
+                if outcome is not None:
+                    await self._write(frame(self._doors.endpoint.reply(request, outcome, self._head).body))
+            else:
+                await self._write(frame((await self._doors.endpoint.invoke(body, self._head)).body))
+        finally:
+            self._calls -= 1
+            self._rest()
+
+    async def _stream(self, request: Request, call: Call) -> CallError | None:
+        """Follow prices until the stream ends; return why there is none."""
+        doors, client = self._doors, self._head.client
+        try:
+            pairs = await doors.dispatcher.subscribe(call)
+            doors.seats.check(client)
+        except CallError as error:
+            return error
+        if request.id in self._streams:
+            return CallError(Code.BAD_REQUEST, "A stream with this id is open", {"path": "$.id"})
+        self._calls -= 1  # it is a stream from here on, and not limited as a call
+        doors.seats.sit(client)
+        try:
+            await self._follow(request.id, pairs, call.timeout_s)
+        finally:
+            self._calls += 1
+            doors.seats.leave(client)
+        return None
+
+    async def _follow(self, stream_id: str, pairs: frozenset[str], timeout_s: float | None) -> None:
+        ends_s = inf if timeout_s is None else trio.current_time() + timeout_s
+        follower = self._doors.live.follow(pairs)
+        stream = self._streams[stream_id] = trio.CancelScope(deadline=ends_s)
+        start = b'{"id":%b,"type":"data","data":' % envelope.encode(stream_id)
+        try:
+            with stream:
+                while not follower.closed:
+                    await follower.wait()
+                    events = follower.take()
+                    if events:
+                        await self._write(b"".join([frame(start + event + b"}") for event in events]))
+                    await trio.sleep(PACE_S)
+        finally:
+            self._doors.live.unfollow(follower)
+            del self._streams[stream_id]
+        await self._say(_end(stream_id, closed=follower.closed, expired=trio.current_time() >= ends_s))
+
+    async def _leave(self, session: trio.CancelScope) -> None:
+        """Send the client away when this process leaves, after its streams have been told."""
+        await self._doors.live.closing.wait()
+        await trio.sleep(2 * PACE_S)
+        self._code = GOING_AWAY
+        session.cancel()
+
+    async def _ping(self) -> None:
+        while True:
+            await trio.sleep(PING_S)
+            await self._write(PING)
+
+    async def _say(self, message: object) -> None:
+        await self._write(frame(envelope.encode(message)))
+
+    def _rest(self) -> None:
+        """Begin to count idle time anew, if there is any."""
+        busy = bool(self._streams) or self._calls
+        self._idle.deadline = inf if busy else trio.current_time() + IDLE_S
+
+
+def _word(body: bytes) -> _Word:
+    """Return a message's type, if it has one that can be told; whatever is wrong with it the endpoint will say."""
+    try:
+        return _words.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _Word()
+
+
+def _end(stream_id: str, *, closed: bool, expired: bool) -> dict[str, object]:
+    if not closed and not expired:
+        return {"id": stream_id, "type": "end"}
+    code = Code.STREAM_ABORTED if closed else Code.STREAM_TIMEOUT
+    message = "This process leaves: connect again" if closed else "The stream's time is over"
+    return {"id": stream_id, "type": "error", "success": False, "error": {"code": code, "message": message}}
+
+
+async def _refuse(error: CallError, endpoint: Endpoint, send: ASGISendCallable) -> None:
+    """Answer the handshake with an HTTP response."""
+    reply = endpoint.refuse(error, Head())
+    headers = [(name.encode(), value.encode()) for name, value in reply.headers]
+    headers += [(b"Content-Length", b"%d" % len(reply.body)), (b"Connection", b"close")]
+    await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": reply.body, "more_body": False})
