@@ -1,5 +1,6 @@
 """The main job, end to end: six exchanges' frames in, six live prices and exact history out."""
 
+import re
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -7,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from priceverse.bus import keys
+from priceverse.config.settings import Redis
+from priceverse.embedded.redis import RedisServer
+from tests.conftest import connect_redis
 from tests.e2e.instance import PAIRS, Instance, eventually, running
 from tests.e2e.recompute import BUCKET_MS, EXACT, Bar, Truth
 
@@ -158,3 +163,31 @@ def test_the_page_is_served(instance: Instance):
     with urllib.request.urlopen(instance.url + "/", timeout=10) as page:
         assert page.status == 200
         assert b"<html" in page.read().lower()
+
+
+def test_hours_and_days_are_the_sums_of_five_minutes(instance: Instance):
+    sums = (
+        "select array_agg(total order by total) from (select (pair, sum(volume), sum(quote_volume),"
+        " sum(trade_count))::text as total from price_history_{} group by pair) as totals"
+    )
+    by_width = " union all ".join(f"({sums.format(width)})" for width in ("5min", "1hour", "1day"))
+
+    def rolled_up() -> list[tuple[Any, ...]]:
+        instance.rows("select roll_up_stale(1000)")  # beside the housekeeper, who does so every ten seconds
+        return instance.rows(by_width)
+
+    eventually(rolled_up, lambda found: len(found[0][0] or ()) == 7 and found[0] == found[1] == found[2], 60)
+
+
+def test_every_key_in_redis_is_declared_and_lasts_as_long_as_it_says(instance: Instance):
+    declared = {
+        re.compile(re.sub(r"<[^>]+>", "[^:]+", pattern).replace("…", ".+")): ttl
+        for pattern, ttl in re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \|", keys.__doc__, re.MULTILINE)
+    }
+    with connect_redis(Redis.model_validate(RedisServer(instance.state).settings)) as client:
+        found = {key.decode(): client.pttl(key) for key in client.scan_iter()}
+    for key, ttl_ms in found.items():
+        ttls = [ttl for pattern, ttl in declared.items() if pattern.fullmatch(key)]
+        assert len(ttls) == 1, f"{key} is declared {len(ttls)} times"
+        assert (ttl_ms == -1) == ttls[0].startswith(("none", "trimmed")) or ttl_ms == -2, f"{key} lasts {ttl_ms} ms"
+    assert {key.partition(":")[0] for key in found} >= {"price", "rate", "stream", "stats", "lease", "fence"}
