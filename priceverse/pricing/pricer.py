@@ -104,7 +104,7 @@ class PairPricer:
             self.refused[self._refusal(ms, stream_ms)] += 1
         elif not self._known.add(exchange, trade_id, ms):
             self.refused["duplicate"] += 1
-        else:
+        elif stream_ms >= self._since_ms or ms >= self._tape.floor_ms:  # else read again only to be known
             self._admit(Tick.of(entry), ms, stream_ms, received_ms)
 
     def reach(self, stream_ms: int) -> None:
