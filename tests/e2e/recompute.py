@@ -33,7 +33,7 @@ class Truth:
     def __init__(self, file: Path) -> None:
         self.trades: dict[str, list[tuple[int, str, Decimal, Decimal]]] = defaultdict(list)
         self.ids: dict[str, list[str]] = defaultdict(list)
-        self._worth: dict[int, Decimal] = {}
+        self.worth: dict[int, Decimal] = {}
         for line in file.read_text(encoding="utf-8").splitlines():
             trade = json.loads(line)
             self.trades[trade["pair"]].append(
@@ -73,10 +73,10 @@ class Truth:
         if venue in USD_VENUES:
             return Decimal(1)
         end_ms = (at_ms // GRID_MS + 1) * GRID_MS
-        if end_ms not in self._worth:
+        if end_ms not in self.worth:
             value, volume, _ = self._sums("usdt-usd", end_ms - WINDOW_MS, end_ms)
-            self._worth[end_ms] = (value / volume).quantize(TWENTY)
-        return self._worth[end_ms]
+            self.worth[end_ms] = (value / volume).quantize(TWENTY)
+        return self.worth[end_ms]
 
     def _sums(self, pair: str, start_ms: int, end_ms: int) -> tuple[Decimal, Decimal, set[str]]:
         trades = self.window(pair, start_ms, end_ms)

@@ -1,0 +1,113 @@
+"""A kill storm over collectors and aggregators, and what it cost: all that the simulator sent against the candles.
+
+Run: `python -m tests.bench.storm [minutes] [seconds between kills]`. A whole instance trades while random processes are
+killed; when it has been quiet for a while, number, volume and value of the trades of every pair are compared with the
+truth, to the last digit. A USDT trade is valued by the conversion that the rows of history say was in force.
+"""
+
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.instance import Instance, eventually, running
+from tests.e2e.recompute import EXACT, GRID_MS, Truth
+
+PAIRS = ("btc-usd", "eth-usd", "xmr-usd", "usdt-usd")
+LATENESS_MS = 2000
+QUIET_S = 60.0
+CALM_S = 20.0
+
+Totals = dict[str, tuple[int, tuple[int, Decimal, Decimal]]]
+
+
+def totals(instance: Instance) -> Totals:
+    """Return of each pair the instant up to which it is worked in, and number, volume and value of its trades."""
+    rows = instance.rows(
+        "select p.pair::text, split_part(p.stream_id, '-', 1)::bigint + 1, sum(trade_count)::bigint, sum(volume),"
+        " sum(quote_volume) from checkpoint p join price_history_5min c on c.pair = p.pair group by 1, 2"
+    )
+    return {pair: (position_ms - LATENESS_MS, tuple(sums)) for pair, position_ms, *sums in rows}
+
+
+def conversions(instance: Instance) -> dict[int, Decimal]:
+    """Return the conversion of each instant, as the rows explain themselves."""
+    found = instance.rows(
+        "select distinct (extract(epoch from timestamp) * 1000)::bigint, source ->> 'conversion' from price_history,"
+        " jsonb_array_elements(explanation -> 'details') as source where explanation ? 'details'"
+        " and source ->> 'exchange' not in ('kraken', 'coinbase') and source ? 'conversion'"
+    )
+    return {at_ms: Decimal(factor) for at_ms, factor in found}
+
+
+def storm(instance: Instance, seconds: float, every_s: float) -> int:
+    """Kill until the time is over; return how many processes that were."""
+    chance, killed, until_s = random.Random(1), 0, time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        victims = {name: pid for name, pid in instance.children().items() if name.startswith(("collector", "aggreg"))}
+        for name in chance.sample(sorted(victims), min(len(victims), chance.choice((1, 1, 2)))):
+            os.kill(victims[name], signal.SIGKILL)
+            killed += 1
+        time.sleep(chance.uniform(0.5, 1.5) * every_s)
+    return killed
+
+
+def expected(truth: Truth, pair: str, from_ms: int, to_ms: int) -> tuple[int, Decimal, Decimal]:
+    """Return number, volume and value of what the simulator sent in a stretch of time."""
+    bar = truth.bar(pair, from_ms, to_ms)
+    return (bar.trades, bar.volume, bar.value) if bar else (0, Decimal(0), Decimal(0))
+
+
+def gained(before: Totals, after: Totals, pair: str) -> tuple[Any, ...]:
+    """Return what a pair's candles gained."""
+    pairs = zip(after[pair][1], before[pair][1], strict=True)
+    return tuple(EXACT.subtract(Decimal(one), Decimal(other)) for one, other in pairs)
+
+
+def compare(instance: Instance, before: Totals, after: Totals) -> bool:
+    """Print what is missing of each pair; tell whether nothing is."""
+    truth, perfect = Truth(instance.state / "truth.jsonl"), True
+    truth.worth.update(conversions(instance))
+    for pair in PAIRS:
+        wanted = expected(truth, pair, before[pair][0], after[pair][0])
+        found = gained(before, after, pair)
+        off = [EXACT.subtract(Decimal(one), Decimal(other)) for one, other in zip(found, wanted, strict=True)]
+        perfect &= not any(off)
+        print(f"  {pair:<9} {wanted[0]:>8} trades   off by {off[0]} trades, {off[1]} volume, {off[2]} value")
+    return perfect
+
+
+def measure(instance: Instance, minutes: float, every_s: float) -> None:
+    eventually(lambda: instance.price("btc-usd"), lambda p: p and len(p["sources"]) == 6, 90)
+    begun_ms = time.time() * 1000 + GRID_MS
+    before = eventually(
+        lambda: totals(instance),
+        lambda t: len(t) == len(PAIRS) and min(at for at, _ in t.values()) > begun_ms,
+        120,
+    )
+    killed = storm(instance, minutes * 60, every_s)
+    print(f"  {killed} processes killed in {minutes} min")
+    time.sleep(CALM_S)
+    until_s = time.monotonic() + QUIET_S
+    while not compare(instance, before, totals(instance)) and time.monotonic() < until_s:
+        time.sleep(10)
+        print("  again:")
+    for row in instance.rows('select exchange, pair::text, "from", "to", reason from gap order by "from"'):
+        print("  known to be missing:", *map(str, row))
+
+
+def main() -> None:
+    minutes, every_s = (float(each) for each in [*sys.argv[1:3], *("2", "5")[len(sys.argv) - 1 :]][:2])
+    with tempfile.TemporaryDirectory(prefix="pv-") as folder:
+        state = Path(folder)
+        with running(state, "--seed", "5", "--truth", str(state / "truth.jsonl")) as instance:
+            measure(instance, minutes, every_s)
+
+
+if __name__ == "__main__":
+    main()
