@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of each adapter with atheris: frames, REST replies, KuCoin's token, the bank's document.
 
-Run: `python tests/bench/fuzz.py [--seconds 180] [--python PATH] [TARGET …]`, a target being a venue or `cbr`. Prints
+Run: `python tests/bench/fuzz.py [--seconds 20] [--python PATH] [TARGET …]`, a target being a venue or `cbr`. Prints
 one line a target: executions, edges reached, corpus, peak memory, what was found. Exit 1 if anything was: the input is
 kept and named. Without `--python` a throw-away environment with atheris is made in a temporary folder: no dependency.
 
@@ -248,7 +248,7 @@ def main() -> int:
         fuzz(sys.argv[2], sys.argv[3:])
         return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=180)
+    parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--python", help="an interpreter that has atheris, msgspec and defusedxml")
     parser.add_argument("targets", nargs="*", metavar="TARGET", default=[*VENUES, "cbr"])
     options = parser.parse_args()
