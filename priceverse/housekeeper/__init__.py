@@ -1,1 +1,1 @@
-"""The child that keeps the database in shape: partitions ahead of time, old ones dropped."""
+"""The child that keeps the database in shape: partitions, roll-ups of candles, their holes where that is wanted."""
