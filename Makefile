@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CYCLONEDX := 7.5.0
 
-.PHONY: help run test lint bench setup lock clean
+.PHONY: help run test lint bench setup wheel sbom lock clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -37,6 +38,19 @@ $(READY): requirements.txt pyproject.toml priceverse/web/package-lock.json
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m priceverse.web.fetch --dev
 	@touch $(READY)
+
+wheel: setup ## build sdist and wheel into dist/, the page's chart library in them
+	@$(BIN)/python -c 'from setuptools import build_meta as b; b.build_sdist("dist"); b.build_wheel("dist")' > $(VENV)/build.log 2>&1 \
+		|| { tail -5 $(VENV)/build.log; exit 1; }
+	@ls dist/*.tar.gz dist/*.whl
+
+sbom: setup ## say of what the environment and the page are made: CycloneDX into dist/
+	@test -x build/sbom/bin/cyclonedx-py || { $(PYTHON) -m venv build/sbom && build/sbom/bin/pip install --quiet cyclonedx-bom==$(CYCLONEDX); }
+	@mkdir -p dist
+	@build/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-file dist/priceverse.cdx.json $(BIN)/python
+	@build/sbom/bin/cyclonedx-py requirements --output-file dist/requirements.cdx.json requirements.txt
+	@cp priceverse/web/package-lock.json dist/page.package-lock.json
+	@ls dist/*.json
 
 lock: ## resolve requirements.txt anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --all-extras pyproject.toml --output-file requirements.txt --custom-compile-command "make lock"

@@ -1,6 +1,6 @@
 """`GET /health/tree`: the processes of the instance as the supervisor sees them; who may see `/health` may see it.
 
-The root has them: a handler asks it over its socket. The rule: however many look, the root is asked once in two seconds.
+The root has them: a handler asks it over its socket. The rule: however many look, it is asked once in two seconds.
 """
 
 from pathlib import Path

@@ -140,6 +140,7 @@ async function followTheDay() {
     pairs.forEach((pair, i) => {
       tiles.get(pair).since(changes[i] instanceof Refused ? null : changes[i].startPrice);
     });
+    tick();
     await new Promise((resolve) => setTimeout(resolve, DAY_MS));
   }
 }

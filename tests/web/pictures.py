@@ -1,6 +1,7 @@
 """`python tests/web/pictures.py FOLDER`: how the page looks, on an instance of its own, for people to look at.
 
-normal, dark, narrow (360 px), one exchange down, stale. The candles of the past are made up: a new instance has none.
+normal (page.png: the README's part of it), dark, narrow (360 px), one exchange down, stale. The candles of the past are
+made up: a new instance has none.
 """
 
 import random
@@ -73,6 +74,8 @@ def _insert(connection: Any, rows: list[tuple[Any, ...]], now: datetime) -> None
 async def _take(browser: str, instance: Instance, folder: Path) -> None:
     async with tab(browser) as page:
         await _picture(page, instance, folder / "normal.png", (1280, 1000, "light"))
+        await page.look(1120, 720)
+        await page.picture(folder / "page.png")  # the README's
         await _picture(page, instance, folder / "dark.png", (1280, 1000, "dark"))
         await _picture(page, instance, folder / "narrow.png", (360, 740, "light"))
         await trio.to_thread.run_sync(instance.ctl, "stop", "collector.okx")

@@ -1,6 +1,7 @@
 """The page in a real browser: what a person sees of prices, candles, venues and faults, and that they can use it."""
 
 import json
+import re
 import socket
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.fakes.ports import LISTED
 from tests.integration.api.conftest import price_now
 
 AXE = Path(web.__file__).parent / "node_modules/axe-core/axe.min.js"
+README = Path(web.__file__).parents[2] / "README.md"
 BTC = '.tile[data-pair="btc-usd"]'
 STALE_MS = 200_000
 MOST_BYTES = 400_000
@@ -204,6 +206,16 @@ async def test_it_loads_little_and_from_nowhere_else(opened, handler, record_pro
     assert opened.received_bytes < MOST_BYTES
     assert len(opened.requests) < MOST_REQUESTS
     assert opened.faults == []
+
+
+async def test_the_readmes_javascript_hears_prices(opened, handler):
+    [program] = re.findall(r"^```js\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    await opened.evaluate(
+        "window.heard = []; ((console) => {"
+        + program.replace("http://127.0.0.1:3000", handler.url)
+        + "})({ log: (...said) => heard.push(said.join(' ').trim()) })"
+    )
+    await opened.until("heard.includes('btc-usd 64000.12345678') && heard.some((said) => said.startsWith('btc-rub'))")
 
 
 async def test_without_the_chart_library_it_says_so_and_works(page, start, publish, store_candles, monkeypatch):
