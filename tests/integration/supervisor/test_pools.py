@@ -176,7 +176,9 @@ async def test_a_member_that_is_unhealthy_for_long_is_replaced_beside_a_spare(gr
 async def test_autoscaling_grows_and_says_why(grove, monkeypatch):
     monkeypatch.setattr("supervisor.fleet.SAMPLE_S", 1)
     scaling = Autoscale(samples_up=1, cooldown_s=60)
-    running = await grove.plant(pools=(pool(keys=(), autoscale=scaling, template=child("t", beat_interval_s=0.1)),))
+    running = await grove.plant(
+        pools=(pool(keys=(), minimum=2, autoscale=scaling, template=child("t", beat_interval_s=0.1)),)
+    )
     for name in ("p.0", "p.1"):
         await grove.ask(name, "stat", saturation=0.95)
     scaled = await grove.see("pool_scaled")
@@ -189,7 +191,9 @@ async def test_autoscaling_grows_and_says_why(grove, monkeypatch):
 async def test_a_size_that_was_asked_for_is_held_until_autoscaling_may_decide_again(grove, monkeypatch):
     monkeypatch.setattr("supervisor.fleet.SAMPLE_S", 1)
     eager = Autoscale(samples_down=1, cooldown_s=0)
-    running = await grove.plant(pools=(pool(keys=(), autoscale=eager, template=child("t", beat_interval_s=0.1)),))
+    running = await grove.plant(
+        pools=(pool(keys=(), minimum=2, autoscale=eager, template=child("t", beat_interval_s=0.1)),)
+    )
     fleet = running.fleet
     fleet.hold("p", 3)
     await grove.see("worker_ready", "p.2")
