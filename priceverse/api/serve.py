@@ -38,6 +38,7 @@ from priceverse.clock import now_ms
 from priceverse.config.settings import Api, Settings
 from priceverse.db.pool import DatabaseUnavailable
 from priceverse.db.reads import ReadDatabase
+from priceverse.metrics import tally
 from priceverse.rpc.dispatch import Dispatcher
 from priceverse.rpc.endpoint import Endpoint, Head, HttpReply
 from priceverse.rpc.errors import CallError, Code
@@ -81,6 +82,7 @@ async def serve(
     door = RedisDoor(settings.redis.model_copy(update={"timeout_s": patience_s}))
     live = LivePrices(max_price_age_ms=settings.api.max_price_age_ms, now_ms=now_ms)
     meter = Meter()
+    tally.watch(meter.samples)
     async with ReadDatabase(settings.database) as database, trio.open_nursery() as nursery:
         redis, postgres = _neighbours(emit)
         on_ask("breakers", lambda: {each.name: each.stats() for each in (redis, postgres)})
@@ -99,6 +101,7 @@ async def serve(
             provide(lambda: {**meter.stats(), "saturation": server.connections / limits.connections})
             await ready()
         nursery.cancel_scope.cancel()
+    tally.unwatch(meter.samples)
     await door.aclose()
 
 
