@@ -118,16 +118,20 @@ def pools_table(pools: Sequence[Reply]) -> Table:
 def breakers_table(reply: Reply) -> Table:
     """Show the supervisor's circuit of each child, then what the children say of their own breakers."""
     table = _table()
-    for name in ("CHILD", "BREAKER", "STATE"):
+    for name in ("CHILD", "BREAKER", "STATE", ""):
         table.add_column(name, no_wrap=True)
     for circuit in reply["supervisor"]:
-        state = Text("open", style="bold red") if circuit["open"] else Text("closed", style="green")
-        table.add_row(circuit["child"], "health", state)
+        table.add_row(circuit["child"], "health", _breaker("open" if circuit["open"] else "closed"))
     for child in reply["children"]:
         result = child.get("result", child.get("error"))
-        for name, state in (result if isinstance(result, Mapping) else {"": result}).items():
-            table.add_row(child["child"], name, _figures(state))
+        for name, said in (result if isinstance(result, Mapping) else {"": result}).items():
+            more = dict(said) if isinstance(said, Mapping) else {"state": said}
+            table.add_row(child["child"], name, _breaker(str(more.pop("state", ""))), Text(_figures(more), style="dim"))
     return table
+
+
+def _breaker(state: str) -> Text:
+    return Text(state, style={"closed": "green", "open": "bold red"}.get(state, "yellow"))
 
 
 def streams(reply: Reply) -> RenderableType:
@@ -186,9 +190,7 @@ def _figure(name: str, value: object) -> str:
     return "–" if value is None else f"{value}"
 
 
-def _figures(figures: object) -> str:
-    if not isinstance(figures, Mapping):
-        return str(figures)
+def _figures(figures: Reply) -> str:
     return "  ".join(f"{name} {value}".strip() for name, value in figures.items())
 
 

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from supervisor.ctl.screen import streams, streams_tables
+from supervisor.ctl.screen import breakers_table, streams, streams_tables
 
 LAGS = {"btc": {"lag": 3, "last_row_ms": 1_795_366_990_000}, "eth": {"lag": None, "last_row_ms": None}}
 REPORTS = [
@@ -44,3 +44,20 @@ def test_there_are_never_more_lines_than_asked_for_and_the_rest_is_counted(rows)
     assert sum(table.row_count + 2 for table in tables) <= rows
     if tables and rows == 8:
         assert shown(tables[-1])[-1].strip() == "… 6 more"
+
+
+def test_breakers_of_the_supervisor_come_before_those_of_the_children():
+    reply = {
+        "supervisor": [{"child": "api.0", "open": True}],
+        "children": [
+            {"child": "api.0", "result": {"redis": {"state": "half_open", "refused": 3}, "disk": "closed"}},
+            {"child": "api.1", "error": "api.1 did not answer"},
+        ],
+    }
+    lines = [line.split() for line in shown(breakers_table(reply))[1:]]
+    assert lines[:3] == [
+        ["api.0", "health", "open"],
+        ["api.0", "redis", "half_open", "refused", "3"],
+        ["api.0", "disk", "closed"],
+    ]
+    assert "did not answer" in " ".join(lines[3])
