@@ -43,8 +43,9 @@ class Desk:
         return f"token{len(self.asked)}".encode()
 
     async def link(self) -> WordLink:
-        """Wait for the next connection."""
-        return await self.exchange.links.receive()
+        """Wait for the next connection, at most a day of virtual time: a mistake ends the test, not the run."""
+        with trio.fail_after(86_400):
+            return await self.exchange.links.receive()
 
     @property
     def ids(self) -> list[str]:

@@ -12,6 +12,8 @@ from priceverse.net.errors import NetError
 from tests.fakes.exchange import WHERE, WordLink
 from tests.unit.collector.conftest import Desk, settle
 
+HEALTHY = 33
+"""Seconds of good data: a sum of 31 seconds after a pause of any length may be a bit less than 30 beyond the first."""
 REFUSED = NetError(WHERE, "cannot connect: Connection refused")
 
 
@@ -24,7 +26,7 @@ async def healthy(desk: Desk, nursery: trio.Nursery, feed: Feed) -> WordLink:
     """Start the feed and let its first connection deliver until it counts as a good one."""
     nursery.start_soon(feed.run)
     link = await desk.link()
-    await serve_for(link, 31, first_id=0)
+    await serve_for(link, HEALTHY, first_id=0)
     return link
 
 
@@ -64,7 +66,7 @@ async def test_good_data_resets_the_count(
     desk.exchange.refuse(REFUSED, times=9)
     nursery.start_soon(feed.run)
     link = await desk.link()
-    await serve_for(link, 31, 0)
+    await serve_for(link, HEALTHY, 0)
     desk.exchange.refuse(REFUSED, times=9)
     link.hang_up()
     await desk.link()
