@@ -14,6 +14,7 @@ from priceverse.config.settings import PoolSize, Settings
 from supervisor.spec import Autoscale, ChildSpec, ListenerSpec, PoolSpec, Strategy, TreeSpec
 
 API_LISTENER = "api"
+MIB = 1024 * 1024
 LEAN = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
 """Environment of every child: worker threads otherwise cost glibc an arena each; logs reach the shipper at once."""
 
@@ -55,6 +56,8 @@ def _child(
         order=order,
         ready_timeout_s=settings.supervisor.ready_timeout_s,
         stop_timeout_s=settings.supervisor.stop_timeout_s,
+        memory_soft_bytes=settings.supervisor.memory_soft_mib * MIB or None,
+        memory_hard_bytes=settings.supervisor.memory_hard_mib * MIB or None,
         **extra,
     )
 
@@ -72,9 +75,9 @@ def _aggregators(settings: Settings) -> PoolSpec:
         size=_size(size),
         minimum=size.min,
         maximum=size.max,
-        strategy=Strategy.CONSISTENT_HASH,
+        strategy=Strategy(size.strategy),
         keys=settings.source_pairs,
-        autoscale=Autoscale(cpu=0.7),
+        autoscale=Autoscale(cpu=0.7, cooldown_s=size.cooldown_s),
     )
 
 
@@ -86,8 +89,8 @@ def _handlers(settings: Settings) -> PoolSpec:
         size=_size(size),
         minimum=size.min,
         maximum=size.max,
-        strategy=Strategy.ADAPTIVE,
-        autoscale=Autoscale(),
+        strategy=Strategy(size.strategy),
+        autoscale=Autoscale(cooldown_s=size.cooldown_s),
     )
 
 

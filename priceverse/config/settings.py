@@ -228,9 +228,13 @@ class Api(Section):
     cors_origins: tuple[str, ...] = Field(("*",), description="Origins whose pages may read answers; `*` is all.")
     gzip_min_bytes: int = Field(1024, ge=0, le=1 << 20, description="Larger texts are compressed; 0: none is.")
     rate_limit: RateLimit = RateLimit()
-    fast_lane: bool = Field(True, description="Answer calls below Quart; off: the same answers at a twentieth the rate.")
+    fast_lane: bool = Field(
+        True, description="Answer calls below Quart; off: the same answers at a twentieth the rate."
+    )
     max_connections: int = Field(2000, ge=1, le=100_000, description="Clients of one handler; one more is told so.")
-    idle_timeout_s: float = Field(75.0, gt=0, le=3600, description="A client that says nothing is let go; proxies: 60 s.")
+    idle_timeout_s: float = Field(
+        75.0, gt=0, le=3600, description="A client that says nothing is let go; proxies: 60 s."
+    )
     head_timeout_s: float = Field(10.0, gt=0, le=300, description="Time for a request's head, and for a first word.")
     send_timeout_s: float = Field(5.0, gt=0, le=300, description="A client that does not read is let go.")
 
@@ -239,6 +243,10 @@ class PoolSize(Section):
     size: int | Literal["auto"] = Field("auto", description="Members at start; `auto` is the CPU count.")
     min: int = Field(2, ge=1, le=64, description="Fewest members.")
     max: int = Field(8, ge=1, le=64, description="Most members.")
+    cooldown_s: float = Field(60.0, ge=0, le=86_400, description="Shortest time between two scalings, seconds.")
+    strategy: Literal["round_robin", "least_loaded", "consistent_hash", "latency", "adaptive"] = Field(
+        "consistent_hash", description="How pairs, and calls of ctl, find a member."
+    )
 
     @model_validator(mode="after")
     def _range(self) -> Self:
@@ -250,9 +258,17 @@ class PoolSize(Section):
 class Supervisor(Section):
     control_socket: Path = Field(Path("/run/priceverse/control.sock"), description="Unix socket of `priceverse ctl`.")
     aggregators: PoolSize = Field(PoolSize(), description="Aggregator pool.")
-    handlers: PoolSize = Field(PoolSize(max=16), description="API handler pool.")
+    handlers: PoolSize = Field(PoolSize(max=16, strategy="adaptive"), description="API handler pool.")
     ready_timeout_s: float = Field(30.0, gt=0, le=600, description="A child not ready by then is restarted.")
     stop_timeout_s: float = Field(10.0, gt=0, le=600, description="A child not gone by then is killed.")
+    memory_soft_mib: int = Field(0, ge=0, le=1 << 20, description="A child over it is recycled in order; 0: no limit.")
+    memory_hard_mib: int = Field(0, ge=0, le=1 << 20, description="A child over it is killed; 0: no limit.")
+
+    @model_validator(mode="after")
+    def _soft_below_hard(self) -> Self:
+        if 0 < self.memory_hard_mib < self.memory_soft_mib:
+            raise ValueError(f"memory_soft_mib is {self.memory_soft_mib}, above memory_hard_mib {self.memory_hard_mib}")
+        return self
 
 
 class Retention(Section):

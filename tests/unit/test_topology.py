@@ -6,6 +6,7 @@ from priceverse.config.settings import Settings
 from priceverse.model.exchange import Exchange
 from priceverse.topology import tree
 from supervisor.reload import Plan, plan
+from supervisor.spec import Strategy
 
 COLLECTORS = {f"collector.{exchange}" for exchange in Exchange}
 EVERYBODY = COLLECTORS | {"rates", "housekeeper", "aggregator", "api"}
@@ -50,9 +51,22 @@ def test_a_change_concerns_those_who_read_the_key(sections, concerned, spared):
 
 
 def test_limits_of_the_supervisor_change_live():
-    made = plan_of(supervisor={"stop_timeout_s": 5, "handlers": {"max": 4}})
+    handlers = {"max": 4, "strategy": "latency", "cooldown_s": 5}
+    made = plan_of(supervisor={"stop_timeout_s": 5, "memory_soft_mib": 300, "handlers": handlers})
     assert made.live.keys() == EVERYBODY
-    assert made.live["api"] == ("maximum", "stop_timeout_s")
+    assert made.live["rates"] == ("stop_timeout_s", "memory_soft_bytes")
+    assert made.live["api"] == ("maximum", "strategy", "autoscale", "stop_timeout_s", "memory_soft_bytes")
+    assert not made.replaced
+
+
+def test_every_strategy_of_the_supervisor_can_be_chosen_and_memory_has_no_limit_unless_asked_for():
+    for strategy in Strategy:
+        chosen = tree(changed(supervisor={"aggregators": {"strategy": strategy.value}}))
+        assert {pool.name: pool.strategy for pool in chosen.pools} == {"aggregator": strategy, "api": Strategy.ADAPTIVE}
+    limits = {(child.memory_soft_bytes, child.memory_hard_bytes) for child in tree(Settings()).children}
+    assert limits == {(None, None)}
+    with pytest.raises(ValueError, match="memory_soft_mib is 300, above memory_hard_mib 200"):
+        changed(supervisor={"memory_soft_mib": 300, "memory_hard_mib": 200})
 
 
 @pytest.mark.parametrize(
