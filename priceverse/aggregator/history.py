@@ -20,7 +20,7 @@ from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.bus.entries import StreamId
 from priceverse.db import commits
 from priceverse.db.commits import Fenced, Portion
-from priceverse.db.pool import Database
+from priceverse.db.pool import Database, DatabaseUnavailable
 from priceverse.db.prices import HistoryRow
 from priceverse.log import get_logger
 from priceverse.metrics import catalogue as metric
@@ -80,6 +80,7 @@ class Outbox:
         self._filled = trio.Event()
         self._stored = trio.Event()
         self.dropped = 0
+        self.fault: DatabaseUnavailable | None = None  # why the last attempt failed; None since one succeeded
         self.last_row_ms: dict[str, int] = {}
 
     def put(self, settled: Sequence[Settled]) -> None:
@@ -106,13 +107,21 @@ class Outbox:
             if not batch:
                 continue  # discarded meanwhile
             try:
-                await patiently(lambda: self._store(batch), task="history")  # noqa: B023 - awaited right here
+                await patiently(lambda: self._attempt(batch), task="history")  # noqa: B023 - awaited right here
             except Fenced as fenced:
                 self.discard({fenced.pair})
                 self._fenced(fenced.pair)
                 continue
             self._remove(batch)
             await self._acknowledge(reach(batch))
+
+    async def _attempt(self, batch: Sequence[Settled]) -> None:
+        try:
+            await self._store(batch)
+        except DatabaseUnavailable as fault:
+            self.fault = fault
+            raise
+        self.fault = None
 
     def discard(self, pairs: Collection[str]) -> None:
         """Forget what waits of pairs that are not ours any more: their owner computes it."""

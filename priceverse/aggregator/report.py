@@ -41,6 +41,7 @@ class Report:
             "publish_p99_ms": self._publisher.latencies.quantile(0.99),
             "history_waiting": sum(waiting.values()),
             "history_dropped": self._outbox.dropped,
+            "history_fault": str(self._outbox.fault) if self._outbox.fault else None,
             "redis_away": self._publisher.is_redis_away,
         }
 

@@ -22,6 +22,9 @@ from priceverse.rpc.ports import CandlePage, Point, Quote
 KEEP_S = 1.0
 """So long an answer serves everybody: the most often that a neighbour hears the same question."""
 
+AGGREGATORS = [f"aggregator.{n}" for n in range(64)]
+"""All that a pool may have; those that there are report."""
+
 
 class RedisSource:
     """The `Shared` port."""
@@ -44,6 +47,7 @@ class RedisSource:
         }
         self._rates = Memo(nursery, partial(redis.ask, partial(rates.read, door)), keep_s=KEEP_S)
         self._collectors = Memo(nursery, partial(redis.ask, self._reports), keep_s=KEEP_S)
+        self._aggregators = Memo(nursery, partial(redis.ask, self._storing), keep_s=KEEP_S)
         self._ping = Memo(nursery, partial(redis.probe, door.ping), keep_s=KEEP_S)
 
     async def price(self, pair: str) -> Price | None:
@@ -58,6 +62,10 @@ class RedisSource:
         """Return the collectors' last reports, by exchange."""
         return await self._collectors.get()
 
+    async def aggregators(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the aggregators' last reports, by name."""
+        return await self._aggregators.get()
+
     async def ping(self) -> float:
         """Return the seconds of a round trip."""
         return await self._ping.get()
@@ -68,6 +76,9 @@ class RedisSource:
     async def _reports(self) -> Mapping[str, Mapping[str, Any]]:
         found = await stats.collect(self._door, self._instance, list(self._children))
         return {self._children[child]: report for child, report in found.items()}
+
+    async def _storing(self) -> Mapping[str, Mapping[str, Any]]:
+        return await stats.collect(self._door, self._instance, AGGREGATORS)
 
 
 class DatabaseSource:

@@ -86,6 +86,10 @@ class Shared(Protocol):
         """Return what each exchange's collector last reported, by exchange; a silent one is missing."""
         ...
 
+    async def aggregators(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what each aggregator last reported, by name; a silent one is missing."""
+        ...
+
     async def ping(self) -> float:
         """Return the seconds that a round trip takes."""
         ...

@@ -36,6 +36,16 @@ def ping(seen: float | CallError) -> Check:
     return Check(status="up", latency=round(seen * 1000, 3))
 
 
+def history(reports: Mapping[str, Mapping[str, Any]] | CallError) -> Check:
+    """Judge the writing of history by what the aggregators reported: a disk that is full is found by who writes."""
+    if isinstance(reports, CallError):
+        return _down(f"unknown: {reports.message}")
+    faults = {name: report["history_fault"] for name, report in sorted(reports.items()) if report.get("history_fault")}
+    if faults:
+        return _down("; ".join(f"{name}: {fault}" for name, fault in faults.items()))
+    return _up("") if reports else _down("no aggregator reports")
+
+
 def exchange(reports: Mapping[str, Mapping[str, Any]] | CallError, name: str, now_ms: int) -> Check:
     """Judge a venue by what its collector reported."""
     if isinstance(reports, CallError):

@@ -54,6 +54,7 @@ async def check(params: Params, ports: Ports) -> HealthReply:  # noqa: ARG001 - 
         "database": ports.history.ping,
         "redis": ports.shared.ping,
         "collectors": ports.shared.collectors,
+        "aggregators": ports.shared.aggregators,
         "rate": ports.shared.rates,
         "ready": partial(can_serve, ports),
     }
@@ -119,6 +120,7 @@ def _checks(seen: dict[str, Any], ports: Ports) -> dict[str, Check]:
     return {
         "database": checks.ping(seen["database"]),
         "redis": checks.ping(seen["redis"]),
+        "history": checks.history(seen["aggregators"]),
         **{f"exchange.{name}": checks.exchange(seen["collectors"], name, now_ms) for name in ports.exchanges},
         **{f"price.{pair}": checks.price(quote, bounds) for pair, quote in quotes.items()},
         **({"rate": checks.rate(seen["rate"], bounds)} if ports.pairs.derived else {}),

@@ -145,7 +145,7 @@ def is_good(instance: Instance) -> bool:
         status, report = instance.get("/health")
     except OSError:
         return False
-    return status == 200 and report["checks"]["database"]["status"] == "up"
+    return status == 200 and all(report["checks"][each]["status"] == "up" for each in ("database", "history"))
 
 
 def age_s(instance: Instance) -> float:

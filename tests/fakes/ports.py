@@ -96,6 +96,7 @@ class FakeShared:
     prices: dict[str, Price] = field(default_factory=dict)
     known_rates: tuple[Rate, ...] = field(default_factory=lambda: (a_rate(),))
     reports: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    storing: dict[str, Mapping[str, Any]] = field(default_factory=lambda: {"aggregator.0": {"history_fault": None}})
     fault: CallError | None = None
     hangs: bool = False
     asked: list[str] = field(default_factory=list)
@@ -119,6 +120,10 @@ class FakeShared:
     async def collectors(self) -> Mapping[str, Mapping[str, Any]]:
         await self._answer()
         return self.reports
+
+    async def aggregators(self) -> Mapping[str, Mapping[str, Any]]:
+        await self._answer()
+        return self.storing
 
     async def ping(self) -> float:
         await self._answer()

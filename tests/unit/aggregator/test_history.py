@@ -56,6 +56,24 @@ async def test_what_is_stored_is_acknowledged_afterwards(outbox, stores, nursery
     ]
 
 
+async def test_why_nothing_is_stored_is_told_until_something_is(stores, nursery, autojump_clock):
+    full, room = DatabaseUnavailable(Reason.DISK_FULL, "No space left"), trio.Event()
+
+    async def store(batch: Sequence[Settled]) -> None:
+        await trio.sleep(0.1)
+        if not room.is_set():
+            raise full
+
+    outbox = Outbox(store, stores.acknowledge)
+    outbox.put([settled(1)])
+    nursery.start_soon(outbox.run)
+    await trio.sleep(2)
+    assert outbox.fault is full
+    room.set()
+    assert await outbox.flushed(["btc-usd"], 60)
+    assert outbox.fault is None
+
+
 async def test_while_the_database_is_away_everything_waits_in_order(outbox, stores, nursery, autojump_clock):
     stores.away = 5
     outbox.put([settled(1)])

@@ -25,6 +25,7 @@ async def test_all_well(call, healthy):
     assert list(report["checks"]) == [
         "database",
         "redis",
+        "history",
         "exchange.binance",
         "exchange.kraken",
         *(f"price.{pair}" for pair in LISTED),
@@ -48,8 +49,21 @@ async def test_without_redis_fresh_live_prices_keep_it_ready(call, healthy):
     report = await call(HEALTH, "check")
     assert report["status"] == "degraded"
     down = {name for name, each in report["checks"].items() if each["status"] == "down"}
-    assert down == {"redis", "exchange.binance", "exchange.kraken", "rate"}
+    assert down == {"redis", "history", "exchange.binance", "exchange.kraken", "rate"}
     assert await call(HEALTH, "ready") == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("reports", "message"),
+    [
+        ({}, "no aggregator reports"),
+        ({"aggregator.1": {"history_fault": "No space left"}, "aggregator.0": {}}, "aggregator.1: No space left"),
+    ],
+)
+async def test_history_that_is_not_written_is_named(call, healthy, reports, message):
+    healthy.shared.storing = reports
+    report = await call(HEALTH, "check")
+    assert (report["status"], report["checks"]["history"]) == ("degraded", {"status": "down", "message": message})
 
 
 async def test_redis_alone_can_make_it_ready(call, world):
