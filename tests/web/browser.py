@@ -25,7 +25,7 @@ CARRIED = Path(__file__).parents[2] / ".venv/chromium/chromium"
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-sync",
-    "--force-color-profile=srgb", "--font-render-hinting=none", "--remote-debugging-port=0",
+    "--force-color-profile=srgb", "--hide-scrollbars", "--font-render-hinting=none", "--remote-debugging-port=0",
 )  # fmt: skip
 WAIT_S = 60.0
 MAX_MESSAGE = 64 * 1024 * 1024

@@ -74,7 +74,7 @@ def _insert(connection: Any, rows: list[tuple[Any, ...]], now: datetime) -> None
 async def _take(browser: str, instance: Instance, folder: Path) -> None:
     async with tab(browser) as page:
         await _picture(page, instance, folder / "normal.png", (1280, 1000, "light"))
-        await page.look(1120, 720)
+        await page.look(1280, 745)
         await page.picture(folder / "page.png")  # the README's
         await _picture(page, instance, folder / "dark.png", (1280, 1000, "dark"))
         await _picture(page, instance, folder / "narrow.png", (360, 740, "light"))
