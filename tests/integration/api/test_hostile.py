@@ -37,13 +37,13 @@ BODIES = [
     GOOD.replace(b"btc-usd", b"nope"),
     GOOD.replace(b'"pair"', b'"pair":"eth-usd","pair"'),
     GOOD.replace(b'"btc-usd"', b"NaN"),
-    GOOD.replace(b'"btc-usd"', b"1" * 5000),
+    GOOD.replace(b'"btc-usd"', b"1" * 2000),
     GOOD.replace(b'"btc-usd"', b"1e99999"),
     GOOD.replace(b"btc-usd", b"\xff\xfe"),
-    GOOD.replace(b'"btc-usd"', b"[" * 2000 + b"]" * 2000),
+    GOOD.replace(b'"btc-usd"', b"[" * 1000 + b"]" * 1000),
     b'{"requests":[' + b",".join([GOOD.replace(b'"1"', b'"%d"' % i) for i in range(51)]) + b"]}",
     b'{"requests":[' + GOOD + b"]}",
-    b"{" * 60_000,
+    b"{" * 2000,
     b"",
 ]
 DAMAGE = [
@@ -61,7 +61,6 @@ DAMAGE = [
     b"Expect: 100-continue\r\n",
     b"Connection: close\r\n",
     b"Host: b\r\n",
-    b"X: " + b"x" * 20_000 + b"\r\n",
     b"HTTP/2.0",
     b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -91,13 +90,15 @@ def damaged(said: bytes, hurts: list[tuple[float, int, bytes]]) -> bytes:
     return said
 
 
-def ends_early(short: bytes, long: bytes) -> bool:
-    """Tell whether one conversation ended where the other went on, after a request that was refused unread.
+def settled(said: bytes) -> bytes:
+    """Return a conversation up to the first request that is refused unread.
 
-    Both are right: Hypercorn ends the connection if such a body is not complete when it has answered.
+    What comes then is chance, in either lane: Hypercorn's answer races with the rest of the body, and it ends the
+    connection with or without another complaint, or goes on.
     """
-    statuses = re.findall(rb"HTTP/1.1 (\d+)", short)
-    return long.startswith(short) and bool(statuses) and statuses[-1] in {b"404", b"405", b"413", b"415"}
+    answers = re.split(rb"(?=HTTP/1.1 \d{3} )", said)
+    unread = (i for i, answer in enumerate(answers) if answer[9:12] in {b"404", b"405", b"413", b"415"})
+    return b"".join(answers[: next(unread, len(answers)) + 1])
 
 
 @pytest.fixture
@@ -169,5 +170,5 @@ def test_both_lanes_answer_the_same_to_whatever_is_said(ports, said, hurts, cut)
     said = damaged(said, hurts)
     at = int(cut * len(said))
     fast, slow = [masked(talk(port, said[:at], said[at:] + ENDING)) for port in ports]
-    assert fast == slow or ends_early(fast, slow) or ends_early(slow, fast)
-    assert not re.search(rb"HTTP/1.1 5", fast)
+    assert settled(fast) == settled(slow)
+    assert not re.search(rb"HTTP/1.1 5", fast + slow)
