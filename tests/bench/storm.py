@@ -1,10 +1,13 @@
 """A kill storm over collectors and aggregators, and what it cost: all that the simulator sent against the candles.
 
 Run: `python -m tests.bench.storm [minutes] [seconds between kills]`. A whole instance trades while random processes are
-killed; when it has been quiet for a while, number, volume and value of the trades of every pair are compared with the
-truth, to the last digit. A USDT trade is valued by the conversion that the rows of history say was in force.
+killed; when it has been quiet for a while, number, volume and value of the trades of every pair are compared, to the
+last digit, first with what reached the streams, each trade once: what is off there is the aggregators' doing; then with
+what was sent. There volume and value decide, for a row that joins several fills may come back from an exchange's
+history as so many rows. A USDT trade is valued by the conversion that the rows of history say was in force.
 """
 
+import json
 import os
 import random
 import signal
@@ -15,6 +18,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from priceverse.bus import keys
+from priceverse.bus.client import connect
+from priceverse.bus.entries import decode
+from priceverse.config.settings import Redis
+from priceverse.embedded.redis import RedisServer
 from tests.e2e.instance import Instance, eventually, running
 from tests.e2e.recompute import EXACT, GRID_MS, Truth
 
@@ -63,22 +71,44 @@ def expected(truth: Truth, pair: str, from_ms: int, to_ms: int) -> tuple[int, De
     return (bar.trades, bar.volume, bar.value) if bar else (0, Decimal(0), Decimal(0))
 
 
+def heard(instance: Instance) -> Truth:
+    """Return what reached the streams, each trade once."""
+    lines = {}
+    with connect(Redis.model_validate(RedisServer(instance.state).settings)) as client:
+        for pair in PAIRS:
+            for identifier, fields in client.execute_command("XRANGE", keys.trades(pair), "-", "+"):
+                trade = decode(identifier, fields)
+                line = {
+                    "pair": pair,
+                    "timestamp": trade.timestamp_ms,
+                    "exchange": trade.exchange,
+                    "price": str(trade.price),
+                    "volume": str(trade.volume),
+                    "trade_id": trade.trade_id,
+                }
+                lines.setdefault((pair, trade.exchange, trade.trade_id), json.dumps(line))
+    file = instance.state / "heard.jsonl"
+    file.write_text("\n".join(lines.values()), encoding="utf-8")
+    return Truth(file)
+
+
 def gained(before: Totals, after: Totals, pair: str) -> tuple[Any, ...]:
     """Return what a pair's candles gained."""
     pairs = zip(after[pair][1], before[pair][1], strict=True)
     return tuple(EXACT.subtract(Decimal(one), Decimal(other)) for one, other in pairs)
 
 
-def compare(instance: Instance, before: Totals, after: Totals) -> bool:
-    """Print what is missing of each pair; tell whether nothing is."""
-    truth, perfect = Truth(instance.state / "truth.jsonl"), True
-    truth.worth.update(conversions(instance))
-    for pair in PAIRS:
-        wanted = expected(truth, pair, before[pair][0], after[pair][0])
-        found = gained(before, after, pair)
-        off = [EXACT.subtract(Decimal(one), Decimal(other)) for one, other in zip(found, wanted, strict=True)]
-        perfect &= not any(off)
-        print(f"  {pair:<9} {wanted[0]:>8} trades   off by {off[0]} trades, {off[1]} volume, {off[2]} value")
+def compare(instance: Instance, before: Totals) -> bool:
+    """Print how far candles are from what was heard and from what was sent; tell whether nothing is missing."""
+    after, worth, perfect = totals(instance), conversions(instance), True
+    for name, trades in (("heard", heard(instance)), ("sent", Truth(instance.state / "truth.jsonl"))):
+        trades.worth.update(worth)
+        for pair in PAIRS:
+            wanted = expected(trades, pair, before[pair][0], after[pair][0])
+            found = gained(before, after, pair)
+            off = [EXACT.subtract(Decimal(one), Decimal(other)) for one, other in zip(found, wanted, strict=True)]
+            perfect &= not any(off[1:])
+            print(f"  {pair:<9} {wanted[0]:>8} {name:<6} off by {off[0]:f} trades, {off[1]:f} volume, {off[2]:f} value")
     return perfect
 
 
@@ -94,7 +124,7 @@ def measure(instance: Instance, minutes: float, every_s: float) -> None:
     print(f"  {killed} processes killed in {minutes} min")
     time.sleep(CALM_S)
     until_s = time.monotonic() + QUIET_S
-    while not compare(instance, before, totals(instance)) and time.monotonic() < until_s:
+    while not compare(instance, before) and time.monotonic() < until_s:
         time.sleep(10)
         print("  again:")
     for row in instance.rows('select exchange, pair::text, "from", "to", reason from gap order by "from"'):
