@@ -10,12 +10,23 @@ import time
 import urllib.request
 
 import pytest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.e2e.instance import PAIRS, Instance, alive, command_line, descendants, eventually, running
 from tests.e2e.recompute import Truth
 
 BACK_S = 15.0
+EVERYWHERE = {
+    *("trades", "trades_published", "exchange_connected", "exchange_reconnects", "gaps", "trades_backfilled"),
+    *("exchange_skew_seconds", "ingest_latency_seconds", "stream_lag_entries", "stream_pending_entries"),
+    *("window_trades", "price_age_seconds", "price_sources", "price_deviation_ratio", "publish_latency_seconds"),
+    *("prices_published", "history_rows", "candle_commits", "rate_age_days", "requests", "request_latency_seconds"),
+    *("cache_lookups", "breaker_state", "database_latency_seconds", "database_connections", "redis_latency_seconds"),
+    *("redis_memory_ratio", "disk_used_ratio", "alerts_firing", "child_up", "child_state", "child_restarts"),
+    *("child_resident_memory_bytes", "child_cpu_cores", "process_cpu_seconds", "pool_size", "pool_ready", "build"),
+}
+"""Of the metrics those that a healthy instance has samples of."""
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +116,26 @@ def test_a_killed_child_is_replaced_and_prices_go_on(instance: Instance, name):
     everything_moves(instance)
 
 
-def counted(instance: Instance) -> dict[tuple[str, ...], float]:
-    """Every counter of the instance's metrics, by its name and labels, as a stranger's parser reads them."""
+def families(instance: Instance) -> list[Metric]:
+    """The instance's metrics, as a stranger's parser reads them."""
     url = next(line.split()[1] for line in instance.lines if line.startswith("metrics"))
     with urllib.request.urlopen(url, timeout=10) as reply:
-        families = list(text_string_to_metric_families(reply.read().decode()))
-    samples = (sample for family in families if family.type == "counter" for sample in family.samples)
+        return list(text_string_to_metric_families(reply.read().decode()))
+
+
+def test_the_metrics_of_every_part_are_on_one_page(instance: Instance):
+    instance.price("btc-usd")
+    shown = eventually(
+        lambda: {family.name.removeprefix("priceverse_") for family in families(instance) if family.samples},
+        lambda names: names >= EVERYWHERE,
+        30,
+    )
+    assert EVERYWHERE - shown == set()
+
+
+def counted(instance: Instance) -> dict[tuple[str, ...], float]:
+    """Every counter by its name and labels."""
+    samples = (sample for family in families(instance) if family.type == "counter" for sample in family.samples)
     return {(sample.name, *sorted(sample.labels.values())): sample.value for sample in samples}
 
 
