@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import trio
 
 from priceverse import web
 from priceverse.api import page as api_page
@@ -64,12 +65,17 @@ async def opened(page, handler):
 
 @pytest.fixture
 async def report(handler):
+    """Reports as a collector does, again and again: a report lives for 30 s."""
     door = RedisDoor(handler.settings.redis)
 
-    async def report(exchange, **values):
-        await stats.report(door, handler.settings.app.name, f"collector.{exchange}", values)
+    async def keep(child, values):
+        while True:
+            await stats.report(door, handler.settings.app.name, child, values)
+            await trio.sleep(5)
 
-    yield report
+    async with trio.open_nursery() as reporting:
+        yield lambda exchange, **values: reporting.start_soon(keep, f"collector.{exchange}", values)
+        reporting.cancel_scope.cancel()
     await door.aclose()
 
 
@@ -109,6 +115,21 @@ async def test_intervals_and_pairs_are_chosen_by_keyboard(page, handler, store_c
     assert page.faults == []
 
 
+async def test_a_price_moves_the_candle_that_it_belongs_to(opened):
+    """5 min candles: the open one changes, a later price begins the next, one that is too late changes nothing."""
+    moved = "import('/candles.js').then(({ moved }) => [%s].map(([value, time]) => moved(bar, value, time, 300000)))"
+    bar = "{ time: 600, open: 10, high: 12, low: 9, close: 11, volume: 5 }"
+    asked = "[13, 600000], [8, 899999], [10, 900000], [10, 599999]"
+    found = await opened.evaluate(f"(() => {{ const bar = {bar}; return {moved % asked}; }})()")
+    names = ("time", "open", "high", "low", "close", "volume")
+    assert [each and tuple(each[name] for name in names) for each in found] == [
+        (600, 10, 13, 9, 13, 5),
+        (600, 10, 12, 8, 8, 5),
+        (900, 10, 10, 10, 10, 0),
+        None,
+    ]
+
+
 async def test_the_address_remembers_the_pair(page, handler):
     await page.open(f"{handler.url}/#eth-rub")
     await page.until(shows("#detail-title", "ETH / RUB"))
@@ -143,8 +164,8 @@ async def test_a_lost_server_is_told_and_comes_back_by_itself(page, start, publi
 
 
 async def test_an_exchange_that_is_down_is_seen(opened, report):
-    await report("kraken", connected=False, error="handshake refused", last_trade_ms=now_ms() - 90_000)
-    await report("binance", connected=True, last_trade_ms=now_ms())
+    report("kraken", connected=False, error="handshake refused", last_trade_ms=now_ms() - 90_000)
+    report("binance", connected=True, last_trade_ms=now_ms())
     chip = "[...document.querySelectorAll('#exchanges .chip')].find((chip) => chip.innerText.includes('%s'))"
     await opened.until(f"({chip % 'Kraken'}).innerText.includes('handshake refused')")
     await opened.until(f"({chip % 'Binance'}).dataset.state === 'up'")

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 SOURCES = ("priceverse", "supervisor", "sql", "etc", "systemd", "pyproject.toml", "README.md", "LICENSE")
-BUILD = "from setuptools import build_meta; build_meta.build_wheel('dist')"
+BUILD = "import sys; sys.path.append('{site}'); from setuptools import build_meta; build_meta.build_wheel('dist')"
+"""Without `site`: the installed packages are there, the checkout that an editable install points to is not."""
+
 LIBRARY = "priceverse/web/node_modules/lightweight-charts"
 TIMEOUT_S = 120
 
@@ -26,7 +29,8 @@ def dist(tmp_path_factory):
             shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=ignored)
         else:
             shutil.copy(ROOT / name, tree)
-    subprocess.run([sys.executable, "-c", BUILD], cwd=tree, check=True, capture_output=True, timeout=TIMEOUT_S)
+    build = [sys.executable, "-I", "-S", "-c", BUILD.format(site=sysconfig.get_path("purelib"))]
+    subprocess.run(build, cwd=tree, check=True, capture_output=True, timeout=TIMEOUT_S)
     return tree / "dist"
 
 
