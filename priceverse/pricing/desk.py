@@ -130,10 +130,10 @@ class Desk:
         start_ms = snapshot.instant_ms - grid.window_ms
         judgement = candles.Judgement(verdict, snapshot.levels, start_ms, market.rules)
         entering, left = candles.value(snapshot.parts, market.quotes, self._conversion, judgement, grid)
-        own, unstorable = candles.render(pricer.pair, entering)
-        pricer.left.update(left + unstorable)
-        derived = (candles.render(pair, entering, self._official)[0] for pair in seat.derived)
-        return (*own, *(candle for found in derived for candle in found))
+        rendered = [candles.render(pricer.pair, entering)]
+        rendered += [candles.render(pair, entering, self._official) for pair in seat.derived]
+        pricer.left.update(sum((unfit for _, unfit in rendered), left))
+        return tuple(candle for found, _ in rendered for candle in found)
 
     def _official(self, at_ms: int) -> Decimal | None:
         found = self.rates.in_force(at_ms)

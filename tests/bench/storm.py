@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,24 @@ def gained(before: Totals, after: Totals, pair: str) -> tuple[Any, ...]:
     return tuple(EXACT.subtract(Decimal(one), Decimal(other)) for one, other in pairs)
 
 
+def missing(sent: Truth, heard: Truth, pair: str, from_ms: int, to_ms: int) -> None:
+    """Print the stretches of each exchange's trades that never reached the stream."""
+    known = {(venue, number) for (_, venue, *_), number in zip(heard.trades[pair], heard.ids[pair], strict=True)}
+    trades = sorted(
+        (trade[1], trade[0], number) for trade, number in zip(sent.trades[pair], sent.ids[pair], strict=True)
+    )
+    inside = [trade for trade in trades if from_ms <= trade[1] < to_ms]
+    for (venue, is_known), stretch in groupby(inside, lambda trade: (trade[0], (trade[0], trade[2]) in known)):
+        if not is_known:
+            lost = list(stretch)
+            print(f"    {venue}: {len(lost)} trades, {lost[0][2]} to {lost[-1][2]}, {lost[0][1]} to {lost[-1][1]} ms")
+
+
 def compare(instance: Instance, before: Totals) -> bool:
     """Print how far candles are from what was heard and from what was sent; tell whether nothing is missing."""
     after, worth, perfect = totals(instance), conversions(instance), True
-    for name, trades in (("heard", heard(instance)), ("sent", Truth(instance.state / "truth.jsonl"))):
+    there, sent = heard(instance), Truth(instance.state / "truth.jsonl")
+    for name, trades in (("heard", there), ("sent", sent)):
         trades.worth.update(worth)
         for pair in PAIRS:
             wanted = expected(trades, pair, before[pair][0], after[pair][0])
@@ -109,6 +124,8 @@ def compare(instance: Instance, before: Totals) -> bool:
             off = [EXACT.subtract(Decimal(one), Decimal(other)) for one, other in zip(found, wanted, strict=True)]
             perfect &= not any(off[1:])
             print(f"  {pair:<9} {wanted[0]:>8} {name:<6} off by {off[0]:f} trades, {off[1]:f} volume, {off[2]:f} value")
+            if trades is sent and any(off[1:]):
+                missing(sent, there, pair, before[pair][0], after[pair][0])
     return perfect
 
 
