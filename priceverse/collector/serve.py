@@ -14,6 +14,7 @@ from priceverse.bus import stats, tail
 from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.bus.trades import TradeWriter
 from priceverse.collector.admission import Admission
+from priceverse.collector.asker import Asker
 from priceverse.collector.audit import Audit
 from priceverse.collector.backfill import Backfill
 from priceverse.collector.feed import Feed
@@ -57,6 +58,8 @@ async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: 
     """
     writer = TradeWriter(settings.redis, settings.aggregation.stream_keep_s)
     publisher = Publisher(writer, ledger, duties.on_written)
+    rest_url = settings.exchanges.venue(exchange).rest_url
+    asker = Asker(settings.exchanges, rest_url)
     ended = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(publisher.run)
@@ -65,7 +68,7 @@ async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: 
         intake = Intake(ledger, publisher.offer, Admission(is_numbered=adapter.is_numbered))
         losses = Losses(exchange, ledger, settings.database)
         nursery.start_soon(losses.run)
-        backfill = _backfill(settings, adapter, intake, ledger, losses)
+        backfill = _backfill(adapter, History(adapter, rest_url, asker.ask, ledger), intake, ledger, losses)
         feed = feed_of(settings, adapter, intake, ledger, dialler(settings, nursery), crowded=publisher.crowded)
         with trio.CancelScope() as collecting:
             nursery.start_soon(_stop_at, duties.stopping, collecting)
@@ -76,6 +79,7 @@ async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: 
             await trio.sleep(ended.stay_away_s)  # a restarted process would not know what the venue asked for
         await publisher.flush(FLUSH_S)
         nursery.cancel_scope.cancel()
+    await asker.aclose()
     await writer.aclose()
     return None if duties.stopping.is_set() else ended
 
@@ -98,8 +102,7 @@ async def _stop_at(stopping: trio.Event, collecting: trio.CancelScope) -> None:
     collecting.cancel()
 
 
-def _backfill(settings: Settings, adapter: Adapter, intake: Intake, ledger: Ledger, losses: Losses) -> Backfill | Audit:
-    history = History(adapter, settings.exchanges.venue(adapter.exchange).rest_url, partial(_ask, settings), ledger)
+def _backfill(adapter: Adapter, history: History, intake: Intake, ledger: Ledger, losses: Losses) -> Backfill | Audit:
     fetch = Backfill if adapter.is_numbered else Audit
     return fetch(adapter, history, intake, ledger, losses.note)
 

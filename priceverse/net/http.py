@@ -19,6 +19,9 @@ with without("click", "rich", "pygments"):
 
 USER_AGENT = f"priceverse/{__version__}"
 MAX_REDIRECTS = 3
+KEEP_S = 30.0
+"""How long a connection waits for another request."""
+CLOSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +42,52 @@ async def fetch(
     content: bytes = b"",
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Reply:
-    """Make one request and return its reply, `timeout_s` for everything together.
+    """Make one request and return its reply, `timeout_s` for everything together. Raises NetError."""
+    async with Fetcher(timeout_s=timeout_s, max_bytes=max_bytes, tls=tls, headers=headers) as fetcher:
+        return await fetcher.fetch(url, method=method, content=content)
+
+
+class Fetcher(trio.abc.AsyncResource):
+    """Make requests, `timeout_s` for each; those to one host share a connection while it is there.
 
     No proxy, cookie or credential of the environment is used. Compression is not offered: a compressed body could
-    unpack to any size. Raises NetError.
+    unpack to any size.
     """
-    client = httpx.AsyncClient(
-        verify=tls,
-        timeout=timeout_s,
-        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
-        trust_env=False,
-    )
-    try:
-        with trio.fail_after(timeout_s):
-            async with client:
-                return await _follow(client, method, httpx.URL(url), content, max_bytes)
-    except trio.TooSlowError:
-        raise NetError(origin(url), f"no answer within {timeout_s:g} s") from None
-    except httpx.TimeoutException:
-        raise NetError(origin(url), f"no answer within {timeout_s:g} s") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as fault:
-        raise NetError(origin(url), reason(fault)) from None
+
+    def __init__(
+        self,
+        *,
+        timeout_s: float,
+        max_bytes: int,
+        tls: ssl.SSLContext,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._max_bytes = max_bytes
+        self._client = httpx.AsyncClient(
+            verify=tls,
+            timeout=timeout_s,
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
+            limits=httpx.Limits(max_keepalive_connections=1, keepalive_expiry=KEEP_S),
+            trust_env=False,
+        )
+
+    async def fetch(self, url: str, *, method: str = "GET", content: bytes = b"") -> Reply:
+        """Make one request and return its reply. Raises NetError."""
+        try:
+            with trio.fail_after(self._timeout_s):
+                return await _follow(self._client, method, httpx.URL(url), content, self._max_bytes)
+        except (trio.TooSlowError, httpx.TimeoutException):
+            raise NetError(origin(url), f"no answer within {self._timeout_s:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as fault:
+            raise NetError(origin(url), reason(fault)) from None
+        finally:
+            self._client.cookies.clear()  # what a host sets is not said back to it
+
+    async def aclose(self) -> None:
+        """Close the connection, within a moment whatever the host does."""
+        with trio.move_on_after(CLOSE_S, shield=True):
+            await self._client.aclose()
 
 
 async def _follow(client: httpx.AsyncClient, method: str, url: httpx.URL, content: bytes, max_bytes: int) -> Reply:

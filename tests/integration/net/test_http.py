@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from priceverse.net.errors import NetError
-from priceverse.net.http import Reply, fetch
+from priceverse.net.http import Fetcher, Reply, fetch
 from priceverse.net.tls import client_context
 from tests.fakes.remote import HOST, Authority, raw_server, read_request
 
@@ -137,3 +137,47 @@ async def test_https_needs_a_known_authority(nursery: trio.Nursery) -> None:
         assert got.body == b"secret rate"
         with pytest.raises(NetError, match="certificate refused"):
             await fetch(url, timeout_s=5, max_bytes=1000, tls=client_context(url, None))
+
+
+async def test_requests_share_a_connection_while_it_is_there(nursery: trio.Nursery) -> None:
+    """The second server connection is the third request's: the first one hung up after two."""
+    seen: list[int] = []
+    connections = 0
+
+    async def script(stream: trio.abc.Stream) -> None:
+        nonlocal connections
+        connections += 1
+        mine = connections
+        for _ in range(2):
+            if not await read_request(stream):
+                return
+            seen.append(mine)
+            await stream.send_all(reply(b"x", "Set-Cookie: a=b"))
+        hung_up.set()
+
+    hung_up = trio.Event()
+    url = f"http://{HOST}:{await raw_server(nursery, script)}"
+    with trio.fail_after(30):
+        async with Fetcher(timeout_s=5.0, max_bytes=1000, tls=PLAIN) as fetcher:
+            for _ in range(2):
+                assert (await fetcher.fetch(url)).body == b"x"
+            await hung_up.wait()
+            await trio.testing.wait_all_tasks_blocked()
+            assert (await fetcher.fetch(url)).body == b"x"
+    assert seen == [1, 1, 2]
+
+
+async def test_a_failure_does_not_spoil_the_next_request(nursery: trio.Nursery) -> None:
+    answers = iter([reply(b"x" * 5000), reply(b"fine"), reply(b"", status="500 Oops"), reply(b"fine")])
+
+    async def script(stream: trio.abc.Stream) -> None:
+        while await read_request(stream):
+            await stream.send_all(next(answers))
+
+    url = f"http://{HOST}:{await raw_server(nursery, script)}"
+    with trio.fail_after(30):
+        async with Fetcher(timeout_s=5.0, max_bytes=1000, tls=PLAIN) as fetcher:
+            for what in ("more than 1000 bytes", "HTTP 500"):
+                with pytest.raises(NetError, match=what):
+                    await fetcher.fetch(url)
+                assert (await fetcher.fetch(url)).body == b"fine"
