@@ -1,8 +1,8 @@
 """Deadlines: fired when they pass, forgiven when the root stood still, put off when too many fall silent at once.
 
 Beside `tree`, which decides what a deadline means. The rule: a stall of the whole machine must not have the root end
-everybody; of the children that run at most a quarter (one at least) are being replaced for silence at any time, and
-the others are listened to once more.
+everybody; of the children that run at most half (one at least) are being replaced for silence at any time, and the
+others are listened to a little longer.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,8 @@ from supervisor.tree import Slot, Tree
 
 TICK_S = 0.5
 STALL_S = 1.0
-HUNG_SHARE = 4
+HUNG_SHARE = 2
+SPARE_S = 0.25
 _REPLACING = {State.ABORTING, State.KILLING, State.WAITING, State.STARTING}
 
 
@@ -71,10 +72,10 @@ class Alarms:
                 self._tree.apply(slot.spec.name, Kind.DEADLINE)
 
     def _spare(self, slot: Slot, now: float) -> None:
-        """Listen to a silent child for one more beat; said once a silence."""
+        """Listen to a silent child a little longer; said once a silence."""
         assert slot.life.deadline is not None
         if self._spared.get(slot.spec.name) != slot.beat_at:
             self._spared[slot.spec.name] = slot.beat_at
             silent_s = round(now - slot.beat_at, 3)
             self._tree.report(Name.WORKER_SPARED, slot.spec.name, silent_s=silent_s, reason="others hang too")
-        self._tree.apply(slot.spec.name, Kind.STALL, seconds=now - slot.life.deadline + slot.spec.beat_interval_s)
+        self._tree.apply(slot.spec.name, Kind.STALL, seconds=now - slot.life.deadline + SPARE_S)

@@ -184,8 +184,8 @@ async def test_of_many_that_fall_silent_few_are_replaced_at_a_time(grove):
         elif event.name == "worker_ready":
             replacing.discard(event.child)
         most = max(most, len(replacing))
-    assert most == 2  # a quarter
-    assert len(grove.seen("worker_spared")) >= 6
+    assert most == 4  # half
+    assert len(grove.seen("worker_spared")) >= 4
 
 
 async def test_while_replacements_cannot_start_the_silent_are_spared(grove):
@@ -194,18 +194,24 @@ async def test_while_replacements_cannot_start_the_silent_are_spared(grove):
     before = {name: grove.pid(name) for name in names}
     for name in names:
         os.kill(before[name], signal.SIGSTOP)
-    hung = (await grove.see("worker_hung")).child
-    await grove.see("worker_started", hung, times=2)
-    os.kill(grove.pid(hung), signal.SIGSTOP)  # the machine stands still for it too
-    spared = sorted(set(names) - {hung})
+    hung = [(await grove.see("worker_hung", times=times)).child for times in (1, 2)]
+
+    async def stand_still(name: str) -> None:
+        await grove.see("worker_started", name, times=2)
+        os.kill(grove.pid(name), signal.SIGSTOP)  # the machine does so for the replacement too
+
+    async with trio.open_nursery() as nursery:
+        for name in hung:
+            nursery.start_soon(stand_still, name)
+    spared = sorted(set(names) - set(hung))
     for name in spared:
         await grove.see("worker_spared", name)
-    assert grove.state(hung) == "starting"
     for name in names:
         os.kill(grove.pid(name), signal.SIGCONT)
-    await grove.see("worker_replaced", hung)
+    for name in hung:
+        await grove.see("worker_replaced", name)
     assert {name: grove.pid(name) for name in spared} == {name: before[name] for name in spared}
-    assert len(grove.seen("worker_hung")) == 1
+    assert len(grove.seen("worker_hung")) == 2
 
 
 async def test_a_child_that_ignores_sigterm_is_killed_after_its_deadline(grove):

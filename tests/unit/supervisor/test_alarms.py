@@ -18,17 +18,17 @@ AWAY = Life(state=State.BACKOFF, wanted=True, is_hung=True)
     ("lives", "room"),
     [
         ([READY], 1),
-        ([READY] * 7, 1),
-        ([READY] * 12, 3),
-        ([READY] * 10 + [HUNG] * 2, 1),
-        ([READY] * 10 + [HUNG, COMING], 1),
-        ([READY] * 9 + [HUNG, COMING, COMING], 0),
+        ([READY] * 3, 1),
+        ([READY] * 12, 6),
+        ([READY] * 10 + [HUNG] * 2, 4),
+        ([READY] * 10 + [HUNG, COMING], 4),
+        ([READY] * 3 + [HUNG, COMING, COMING], 0),
         ([READY, HUNG], 0),
         ([READY, AWAY], 1),
         ([], 1),
     ],
 )
-def test_a_quarter_at_a_time_and_one_at_least(lives, room):
+def test_half_at_a_time_and_one_at_least(lives, room):
     assert room_for_hung(lives) == room
 
 
