@@ -210,7 +210,7 @@ class Connection(TCPServer):
             self.config,
             self.context,
             group,
-            ConnectionState({"write": self.write}),
+            ConnectionState({"write": self.write, "write_now": self.write_now}),
             ssl=False,
             client=parse_socket_addr(socket.family, socket.getpeername()),
             server=parse_socket_addr(socket.family, socket.getsockname()),
@@ -250,6 +250,14 @@ class Connection(TCPServer):
                 await self._leave()
             elif isinstance(event, Updated):
                 self._turn(idle=event.idle)
+
+    def write_now(self, data: bytes) -> int:
+        """Return how much of `data` could be sent at once; the rest, in any trouble all, is for `write`."""
+        if self.send_lock.locked():
+            return 0
+        with contextlib.suppress(OSError):
+            return _write(self.stream.socket.fileno(), data)
+        return 0
 
     async def write(self, data: bytes) -> None:
         """Send bytes past Hypercorn: whole frames of a WebSocket. A client that does not take them is lost."""
