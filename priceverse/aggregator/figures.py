@@ -19,6 +19,8 @@ def of_pair(pair: str, seat: Seat, backlog: Backlog | None, at_ms: int) -> Itera
         yield Sample(metric.STREAM_LAG, (pair,), backlog.lag)
         yield Sample(metric.STREAM_PENDING, (pair,), backlog.pending)
     details = seat.judged.details if seat.judged else ()
+    if seat.judged is not None:
+        yield Sample(metric.SOURCES, (pair,), sum(source.excluded is None for source in details))
     for reason, n in Counter(source.excluded.value for source in details if source.excluded).items():
         yield Sample(metric.EXCLUDED, (pair, reason), n)
     if seat.priced is not None:
@@ -32,7 +34,6 @@ def _of_index(pair: str, index: Index | None, at_ms: int, details: tuple[Source,
     if index is None:
         return
     yield Sample(metric.PRICE_AGE, (pair,), (at_ms - index.as_of_ms) / 1000)
-    yield Sample(metric.SOURCES, (pair,), len(index.sources))
     yield Sample(metric.DISPERSION, (pair,), float(index.confidence_bps))
     yield Sample(metric.DEGRADED, (pair,), int(index.degraded))
     fresh = (source.price for source in details if source.excluded is not Excluded.STALE)
