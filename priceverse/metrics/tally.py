@@ -7,7 +7,7 @@ The rule: everything happens in the trio thread, and costs a dictionary's update
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from priceverse.metrics.metric import Labels, Metric, Sample, Value, packed
@@ -54,8 +54,9 @@ class Tally:
         self._watched.append(watch)
 
     def unwatch(self, watch: Watch) -> None:
-        """Ask no more."""
-        self._watched.remove(watch)
+        """Ask no more; of who was never asked nothing changes."""
+        with suppress(ValueError):
+            self._watched.remove(watch)
 
     def report(self) -> dict[str, Any]:
         """Return everything as a beat carries it."""

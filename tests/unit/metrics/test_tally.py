@@ -43,6 +43,7 @@ def test_the_watched_are_asked_as_long_as_they_are_watched_and_equal_ones_add_up
 
     with tally.watching(pool), tally.watching(pool):
         assert travelled(tally) == [Sample(metric.DATABASE_POOL, ("idle",), 4)]
+    tally.unwatch(pool)
     assert travelled(tally) == []
 
 
