@@ -191,12 +191,12 @@ class Session:
         try:
             with stream:
                 while not follower.closed:
-                    await follower.wait()
                     events = follower.take()
                     frames = b"".join([frame(start + event + b"}") for event in events])
                     sent = self._write_now(frames)  # nearly always all of it, for a tenth of what waiting costs
                     if sent < len(frames):
                         await self._write(frames[sent:])
+                    await follower.wait()
                     await trio.sleep(PACE_S)
         finally:
             self._doors.live.unfollow(follower)
