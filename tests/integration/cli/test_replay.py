@@ -17,14 +17,14 @@ from priceverse.simulator.truth import truth_line
 from priceverse.simulator.walk import Walk
 from tests.e2e.recompute import Truth
 
-START_MS = 1_790_000_100_000
-LENGTH_S = 420
+START_MS = 1_790_000_250_000
+LENGTH_S = 210
 LATENCY_MS = 40
 
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven minutes of a market, as the simulator writes its truth."""
+    """Three and a half minutes of a market, on both sides of a bucket's edge, as the simulator writes its truth."""
     file = tmp_path_factory.mktemp("replay") / "truth.jsonl"
     walk = Walk(Random(3), listings(), START_MS * NS_PER_MS, speed=1.0)
     pairs = default_pairs()
@@ -62,7 +62,7 @@ def test_prices_are_those_of_a_calculation_that_shares_no_code(recording: Path, 
             assert (Decimal(line["price"]), Decimal(line["volume"])) == (price, volume)
             assert set(line["sources"]) == venues
             compared += 1
-    assert compared > 60
+    assert compared > 25
 
 
 def test_candles_hold_every_trade_once(recording: Path, lines: list[dict[str, object]]) -> None:
@@ -92,14 +92,14 @@ def test_candles_hold_every_trade_once(recording: Path, lines: list[dict[str, ob
 def test_roubles_are_dollars_times_the_rate(lines: list[dict[str, object]]) -> None:
     prices = {(line["pair"], line["timestamp"]): Decimal(line["price"]) for line in lines if line["kind"] == "price"}
     roubles = {at_ms: price for (pair, at_ms), price in prices.items() if pair == "btc-rub"}
-    assert len(roubles) > 30
+    assert len(roubles) > 10
     for at_ms, price in roubles.items():
         assert abs(price - prices["btc-usd", at_ms] * Decimal("81.25")) < Decimal("1e-6")
 
 
 def test_one_pair_can_be_asked_for_and_people_get_a_line_each(recording: Path) -> None:
     said = replay(recording, "--pair", "xmr-usd").stdout.splitlines()
-    assert len(said) > 30
+    assert len(said) > 15
     assert all("xmr-usd" in line for line in said)
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from priceverse.exchanges.candles import CANDLES
@@ -106,6 +106,7 @@ def test_one_impossible_row_refuses_the_whole_reply(exchange, good, bad):
 
 
 @each_venue
+@settings(deadline=None, max_examples=40)
 @given(
     st.binary(max_size=200)
     | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda x: json.dumps(x).encode())
