@@ -60,10 +60,10 @@ def test_the_digits_are_kept():
     ids=["huge", "padded", "deep and cut", "deep", "attributes", "rows", "digits", "nominal"],
 )
 def test_a_hostile_document_is_refused_quickly(document):
-    start = time.monotonic()
+    start = time.thread_time()
     with pytest.raises(RateRefused):
         parse(document)
-    assert time.monotonic() - start < 3
+    assert time.thread_time() - start < 3
 
 
 @given(data=st.data())
