@@ -26,6 +26,7 @@ from priceverse.metrics import catalogue
 from priceverse.metrics import tally as metrics
 from priceverse.rpc.envelope import encode
 from priceverse.rpc.errors import CallError, Code
+from priceverse.rpc.limits import Limit, spend
 from priceverse.rpc.ports import Topic
 
 T = TypeVar("T")
@@ -36,8 +37,8 @@ POLL_S = 0.05
 WAIT_S = 3.0
 """So long one process waits for another's reply before it makes its own."""
 
-MAX_REPLY_BYTES = 1 << 20
-"""A larger reply is not kept."""
+CHOSEN = Limit(300, 60)
+"""So many replies about ranges that clients chose one process keeps: Redis holds the trades as well, and has an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Keeping:
     key: Callable[..., str]
     fresh_s: float
     ttl_s: int
+    most_bytes: int = 1 << 20
+    limit: Limit | None = None
 
     @property
     def has_stale(self) -> bool:
@@ -57,6 +60,7 @@ class Keeping:
 KEEPING: Mapping[Topic, Keeping] = {
     Topic.CHANGE: Keeping(keys.change, 30, keys.CHANGE_TTL_S),
     Topic.CHART: Keeping(keys.chart, 60, keys.CHART_TTL_S),
+    Topic.RANGE: Keeping(keys.chart, 60, 60, most_bytes=1 << 15, limit=CHOSEN),
 }
 
 
@@ -85,6 +89,7 @@ class KeptReplies:
         self._now_ms = now_ms
         self._max_age_s = inf
         self._flights: dict[Question, Flight] = {}
+        self._kept_us = [0]
         self.tally = Tally()
 
     def no_older_than(self, max_age_s: float) -> "KeptReplies":
@@ -148,10 +153,16 @@ class KeptReplies:
 
     async def _keep(self, question: "Question", value: msgspec.Struct) -> None:
         kept = Kept(self._now_ms(), encode(value))
-        if len(kept.body) <= MAX_REPLY_BYTES:
+        if len(kept.body) <= question.keeping.most_bytes and self._may_keep(question.keeping):
             await self._quietly(partial(replies.keep, self._door, question.key, kept, question.keeping.ttl_s))
         else:
             await self._quietly(partial(replies.release, self._door, question.key))
+
+    def _may_keep(self, keeping: Keeping) -> bool:
+        if keeping.limit is None:
+            return True
+        quota, self._kept_us[0] = spend("keep", keeping.limit, self._kept_us[0], self._now_ms() * 1000)
+        return not quota.wait_s
 
     async def _quietly(self, ask: Callable[[], Awaitable[T]]) -> T | None:
         """Ask Redis, which is a convenience here: None if it is away."""

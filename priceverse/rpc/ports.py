@@ -134,6 +134,8 @@ class Topic(StrEnum):
 
     CHANGE = "change"
     CHART = "chart"
+    RANGE = "range"
+    """A chart of a range or a page that somebody chose: there is no end of them."""
 
 
 class Replies(Protocol):

@@ -24,6 +24,7 @@ from priceverse.services.spans import Instant, Period, Span
 SERVICE = "ChartsService@2.0.0"
 MAX_POINTS = 10_000
 MAX_LIMIT = 1000
+USUAL_LIMIT = 100
 MAX_OFFSET = 1_000_000
 
 
@@ -71,7 +72,7 @@ class GetOhlcv(Params, frozen=True, kw_only=True):
 
     pair: str
     interval: Interval
-    limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = 100
+    limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = USUAL_LIMIT
     offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET)] = 0
     since: Instant | None = msgspec.field(default=None, name="from")
     until: Instant | None = msgspec.field(default=None, name="to")
@@ -117,7 +118,8 @@ async def get_chart_data(params: GetChartData, ports: Ports) -> ChartReply:
     span = _within(spans.of_period(period, params.since, params.until, ports.now_ms()), params.interval)
     key = (params.pair, params.interval.value, period.value, _written(params.since), _written(params.until))
     make = partial(_chart, params.pair, params.interval, span, ports)
-    return await ports.replies.get(Topic.CHART, key, ChartReply, make)
+    topic = Topic.CHART if params.since is None and params.until is None else Topic.RANGE
+    return await ports.replies.get(topic, key, ChartReply, make)
 
 
 @method(SERVICE, "getOHLCV", cache_s=60, limit=Limit(20))
@@ -129,7 +131,9 @@ async def get_ohlcv(params: GetOhlcv, ports: Ports) -> OhlcvReply:
         *(params.pair, params.interval.value, "page", str(params.limit), str(params.offset)),
         *(_written(params.since), _written(params.until), params.fill.value),
     )
-    return await ports.replies.get(Topic.CHART, key, OhlcvReply, partial(_page, params, span, ports))
+    is_usual = (params.limit, params.offset, params.since, params.until) == (USUAL_LIMIT, 0, None, None)
+    topic = Topic.CHART if is_usual else Topic.RANGE
+    return await ports.replies.get(topic, key, OhlcvReply, partial(_page, params, span, ports))
 
 
 def _within(span: Span, interval: Interval) -> Span:

@@ -174,6 +174,19 @@ async def test_no_stale_change_and_no_stale_chart_for_a_refusal(processes, redis
         assert error.value.code is fault
 
 
+async def test_what_clients_choose_is_kept_up_to_a_number(processes, redis_settings):
+    one, _ = processes
+    for n in range(310):
+        await one.get(topic=Topic.RANGE, key=("btc-usd", "1hour", str(n)))
+    first = keys.chart("btc-usd", "1hour", "0")
+    await is_kept(redis_settings, first)
+    with connect_redis(redis_settings) as redis, trio.fail_after(WAIT_S):
+        while any(redis.scan_iter("lock:*")):  # noqa: ASYNC110 - another program
+            await trio.sleep(0.01)
+        assert len(list(redis.scan_iter("chart:*", count=1000))) == 300
+        assert redis.ttl(first) <= 60
+
+
 async def test_each_waiting_caller_gets_its_own_fault(processes):
     one, _ = processes
     one.fault = CallError(Code.DATABASE, "away")
