@@ -2,6 +2,8 @@
 
 listener   accepts, counts connections, drains           access   what of it is logged
 connection one client's bytes, within its deadlines      guard    what never reaches the application
+lane       calls recognised in them, answered at once    wire     a reply as it goes over the wire
+poller     all lanes' sockets waited for by one task     heads    what a request's head says, in either lane
 app        paths → endpoint, streams, page               stream   live prices as server-sent events
 live       prices heard on the bus, and who follows them sources  Redis and PostgreSQL as the methods' ports
 """
