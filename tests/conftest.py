@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis as redis_client
+from hypothesis import settings as property_settings
 from psycopg import sql
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -21,6 +22,9 @@ from priceverse.config.settings import Database, Redis, Settings
 from priceverse.embedded.postgres import PostgresServer
 from priceverse.embedded.redis import RedisServer
 from priceverse.embedded.state import StateDir
+
+property_settings.register_profile("patient", deadline=None)  # a loaded machine is no fault of an example's
+property_settings.load_profile("patient")
 
 ROOT = Path(__file__).parent.parent
 WIRE = ROOT / "../shared/wire"
