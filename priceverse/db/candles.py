@@ -41,14 +41,17 @@ _CURRENT = sql.SQL("""
 """)
 _PAGE = sql.SQL('SELECT * FROM ({rows}) AS rows ORDER BY "timestamp" {order} LIMIT %(limit)s OFFSET %(offset)s')
 _COUNT = sql.SQL("""
-    SELECT count(*) FROM (
-        SELECT "timestamp" FROM {table}
+    SELECT (
+        SELECT count(*) FROM {table}
         WHERE pair = %(pair)s::pair_symbol AND "timestamp" >= %(since)s AND "timestamp" < %(until)s
-        UNION
-        SELECT "timestamp" FROM candle_stale
+    ) + (
+        SELECT count(*) FROM candle_stale AS stale
         WHERE pair = %(pair)s::pair_symbol AND "interval" = %(interval)s
             AND "timestamp" >= %(since)s AND "timestamp" < %(until)s
-    ) AS starts
+            AND NOT EXISTS (
+                SELECT FROM {table} AS stored WHERE stored.pair = stale.pair AND stored."timestamp" = stale."timestamp"
+            )
+    )
 """)
 _PRICE_AT = """
     SELECT price, "timestamp" FROM price_history
