@@ -76,7 +76,7 @@ class _Known:
 
 
 class Auth:
-    """The door. Without a file nobody is known."""
+    """The door. Without a file nobody is known. `on_change` hears that the file has been read anew."""
 
     def __init__(self, file: Path | None, table: Table, *, token_ttl_s: int, now_ms: Callable[[], int]) -> None:
         self._file = file
@@ -86,6 +86,7 @@ class Auth:
         self._now_ms = now_ms
         self._known = _Known(credentials.empty())
         self._looked_s = float("-inf")
+        self.on_change: Callable[[], None] = lambda: None
         self._hashing = trio.CapacityLimiter(1)
 
     async def identify(self, authorization: str, address: str) -> Identity | None:
@@ -196,6 +197,7 @@ class Auth:
             version = (status.st_mtime_ns, status.st_ino, status.st_size)
             if version != self._known.version:
                 self._known = _Known(credentials.load(self._file), version)
+                self.on_change()
         except FileNotFoundError:  # nobody has been let in yet, or somebody is about to replace it
             pass
         except (OSError, CredentialsError) as fault:

@@ -4,8 +4,9 @@
 
 A call costs some reads and a write of memory, no system call. Each process alone is exact. What another process wrote
 meanwhile is seen and the sum done again; between that look and the write lie 0.1 µs, in which a call of the other's may
-go uncounted: that is the only overshoot, far below 5 % at the rate of real calls. A full bucket forgets who is quiet
-longest, or soonest will be.
+go uncounted. A process that is halted just there writes an instant of long ago; but they only grow, so the others put
+right what they have seen. That is all the overshoot, far below 5 % at the rate of real calls. A full bucket forgets who
+is quiet longest, or soonest will be.
 
 The rule: nothing here waits, and nothing that stands in the file is believed beyond what a limit could have written.
 """
@@ -14,10 +15,11 @@ import fcntl
 import mmap
 import os
 import secrets
-import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from time import monotonic_ns
 
 from priceverse.rpc.limits import Limit, Quota, spend
 
@@ -62,6 +64,16 @@ class Table:
         self.words[slot + 1] = 0
 
 
+@dataclass(slots=True)
+class Known:
+    """A client's slot, whose it is, the client's limit, and the latest instant that was seen there."""
+
+    slot: int
+    mark: int
+    limit: Limit
+    seen_us: int = 0
+
+
 class Limits:
     """The `Limiter` port: the table, and whose limits are not the methods' own."""
 
@@ -69,33 +81,35 @@ class Limits:
         self._table = table
         self._methods = methods
         self._of_client = of_client
-        self._known: dict[tuple[str, str], tuple[int, int, Limit]] = {}
+        self._known: dict[tuple[str, str], Known] = {}
 
     def take(self, client: str, method: str, limit: Limit) -> Quota:
         """Count one call of `client` if its limit allows it."""
         words = self._table.words
         known = self._known.get((client, method))
-        if known is None or words[known[0]] != known[1]:
+        if known is None or words[known.slot] != known.mark:
             known = self._know(client, method, limit)
-        at, limit = known[0] + 1, known[2]
+        at, limit = known.slot + 1, known.limit
         for _ in range(TRIES):
             was_us = words[at]
-            quota, quiet_at_us = spend(method, limit, was_us, time.monotonic_ns() // 1000)
+            most_us = max(was_us, known.seen_us) if was_us else 0  # instants only grow; 0: begun anew
+            quota, quiet_at_us = spend(method, limit, most_us, monotonic_ns() // 1000)
             if words[at] == was_us:  # else another process has written meanwhile, which is not to be undone
                 if quiet_at_us != was_us:
                     words[at] = quiet_at_us
                 break
+        known.seen_us = quiet_at_us
         return quota
 
     def forget(self) -> None:
         """Ask anew what limits clients have."""
         self._known.clear()
 
-    def _know(self, client: str, method: str, limit: Limit) -> tuple[int, int, Limit]:
+    def _know(self, client: str, method: str, limit: Limit) -> "Known":
         requests = self._of_client(client, method) or self._methods.get(method, limit.requests)
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        known = self._known[client, method] = (*self._table.find(client, method), Limit(requests, limit.per_s))
+        known = self._known[client, method] = Known(*self._table.find(client, method), Limit(requests, limit.per_s))
         return known
 
 

@@ -173,11 +173,13 @@ def _server(settings: Settings, ports: Ports, live: LivePrices, meter: Meter, li
     auth = Auth(settings.auth.file, table, token_ttl_s=settings.auth.token_ttl_s, now_ms=now_ms)
     charge = settings.api.rate_limit
     callers = Callers(map(str, charge.trusted_proxies))
+    client_limits = ClientLimits(table, charge.methods, auth.limit_of)
+    auth.on_change = client_limits.forget
     dispatcher = Dispatcher(
         registry,
         ports,
         max_timeout_s=min(settings.api.timeout_s, MAX_TIMEOUT_S),
-        limiter=ClientLimits(table, charge.methods, auth.limit_of) if charge.enabled else None,
+        limiter=client_limits if charge.enabled else None,
     )
     endpoint = Endpoint(dispatcher, max_batch=settings.api.max_batch, now_ms=now_ms, observe=meter.observe)
     gate = Gate(auth, callers, endpoint)

@@ -5,6 +5,7 @@ import trio
 from msgspec.structs import replace
 
 from priceverse.api import auth as module
+from priceverse.api import limits
 from priceverse.api.auth import Auth, Identity
 from priceverse.api.limits import Table
 from priceverse.config import credentials
@@ -16,6 +17,7 @@ CREATED = "2026-01-01T00:00:00+00:00"
 
 @pytest.fixture(autouse=True)
 def _look_at_once(monkeypatch):
+    monkeypatch.setattr(limits, "monotonic_ns", lambda: 10**15)
     monkeypatch.setattr(module, "LOOK_S", 0.0)
 
 
