@@ -17,6 +17,7 @@ export class Market {
     this.kept = new Map();
     this.view = null;
     this.bars = [];
+    this.newest = new Map();
     places.details.addEventListener("toggle", () => this.list());
   }
 
@@ -29,17 +30,18 @@ export class Market {
     if (kept) this.show(kept.bars, true);
     else this.say("Loading candles…", []);
     if (kept && Date.now() - kept.at < FRESH_MS) this.later(FRESH_MS - (Date.now() - kept.at));
-    else await this.load(view, !kept);
+    else await this.load(view);
   }
 
   /** Ask again now: what was missed while the connection was lost is not in any price. */
   renew() {
     this.kept.clear();
-    if (this.view) this.load(this.view, false);
+    if (this.view) this.load(this.view);
   }
 
   /** Let a live price move the open candle. */
   move(price) {
+    this.newest.set(price.pair, price);
     if (!this.view || price.pair !== this.view.pair || price.stale || !this.bars.length) return;
     const bar = moved(this.bars.at(-1), Number(price.priceExact), price.timestamp, INTERVALS[this.view.interval].ms);
     if (!bar) return;
@@ -54,26 +56,26 @@ export class Market {
     this.chart?.paint();
   }
 
-  async load(view, whole) {
+  async load(view) {
     clearTimeout(this.timer);
     const limit = INTERVALS[view.interval].periods[view.period];
     try {
       const reply = await invoke("ChartsService", "getOHLCV", { pair: view.pair, interval: view.interval, limit });
       this.kept.set(view.key, { bars: bars(reply), at: Date.now() });
       if (view !== this.view) return;
-      this.show(this.kept.get(view.key).bars, whole);
+      this.show(this.kept.get(view.key).bars, !this.bars.length);
       this.later(FRESH_MS);
     } catch (error) {
-      if (view === this.view) this.failed(error, whole);
+      if (view === this.view) this.failed(error);
     }
   }
 
   later(ms) {
-    this.timer = setTimeout(() => this.load(this.view, false), ms);
+    this.timer = setTimeout(() => this.load(this.view), ms);
   }
 
-  failed(error, whole) {
-    if (whole) this.say(reason(error), []);
+  failed(error) {
+    if (!this.bars.length) this.say(reason(error), []); // else what is shown stays: the page says when it is old
     this.later(RETRY_MS);
   }
 
@@ -83,6 +85,8 @@ export class Market {
     if (whole) this.chart?.show([...found]);
     else this.chart?.refresh([...found]);
     this.say(this.chart ? "" : MISSING, found);
+    const newest = this.newest.get(this.view.pair);
+    if (newest) this.move(newest); // the candles may be up to a minute old
   }
 
   say(note, found) {

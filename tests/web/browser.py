@@ -27,7 +27,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-sync",
     "--force-color-profile=srgb", "--hide-scrollbars", "--font-render-hinting=none", "--remote-debugging-port=0",
 )  # fmt: skip
-WAIT_S = 60.0
+WAIT_S = 180.0
 MAX_MESSAGE = 64 * 1024 * 1024
 
 
@@ -102,7 +102,7 @@ class Page:
         with trio.move_on_after(within_s) as patience:
             await self.evaluate(
                 "new Promise((good) => { const look = () => { let is = false; try { is = " + expression
-                + " } catch {} is ? good() : setTimeout(look, 20) }; look(); })"
+                + " } catch {} is ? good() : setTimeout(look, 100) }; look(); })"
             )  # fmt: skip
         if patience.cancelled_caught:
             text = await self.evaluate("document.body.innerText")
@@ -188,6 +188,7 @@ async def tab(browser: str) -> AsyncIterator[Page]:
             nursery.start_soon(page.listen)
             for domain in ("Page", "Runtime", "Log", "Network"):
                 await page.call(f"{domain}.enable")
+            await page.call("Emulation.setFocusEmulationEnabled", enabled=True)  # keys go to the tab that is asked
             await page.look(1280, 900)
             yield page
         await root.call("Target.disposeBrowserContext", browserContextId=context)

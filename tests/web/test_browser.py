@@ -93,6 +93,7 @@ async def test_the_chart_draws_and_a_price_moves_the_open_candle(page, handler, 
     await page.open(handler.url)
     await page.until(GREEN)
     await page.until(RED)
+    await page.until(shows("#legend", "C 64,000.12"))
     label = "document.querySelector('#chart').ariaLabel"
     await page.until(f"{label}.startsWith('BTC / USD, candles of 1 h, 7 d: from ')")
     await publish([price_now(price="64777.25")])
