@@ -152,13 +152,14 @@ class Ownership:
         """Fence former owners off and learn up to where the pair's history is done."""
         begin_ms = now_ms() - self._grid.window_ms
         try:
-            claimed = await commits.claim(self._db, pair, number)
+            begin = str(StreamId.before(begin_ms))
+            claimed = await commits.claim(self._db, pair, number, begin)
             if claimed.beaten_by is not None:  # Redis was emptied, and counts from 1 again
                 above = claimed.beaten_by
                 raised = await patiently(lambda: self._leases.number_above(pair, above), task="fence")
                 number = raised or number
-                claimed = await commits.claim(self._db, pair, number)
-            stored_ms = StreamId.parse(claimed.stream_id).ms + 1 if claimed.stream_id else begin_ms
+                claimed = await commits.claim(self._db, pair, number, begin)
+            stored_ms = StreamId.parse(claimed.stream_id).ms + 1
         except DatabaseUnavailable as error:
             get_logger().warning("checkpoint_unreadable", error=str(error), pair=pair)
             stored_ms = await self._unacknowledged(pair, begin_ms)

@@ -19,7 +19,7 @@ from priceverse.db.prices import HistoryRow
 from priceverse.model.candle import Candle, merged
 
 _BEGINNING = "0-0"
-"""The position of a pair of which nothing is stored."""
+"""The position of a pair that nobody claimed."""
 
 _MAKE = """
     INSERT INTO checkpoint (pair, stream_id, epoch) SELECT pair, '0-0', 0 FROM unnest(%s::pair_symbol[]) AS pair
@@ -28,7 +28,6 @@ _MAKE = """
 _HOLD = """
     SELECT pair::text, stream_id, epoch FROM checkpoint WHERE pair = ANY (%s::pair_symbol[]) ORDER BY pair FOR UPDATE
 """
-_CLAIM = "UPDATE checkpoint SET epoch = %s, updated_at = now() WHERE pair = %s::pair_symbol"
 _ADVANCE = "UPDATE checkpoint SET stream_id = %s, epoch = %s, updated_at = now() WHERE pair = %s::pair_symbol"
 _READ = "SELECT pair::text, stream_id FROM checkpoint WHERE pair = ANY (%s::pair_symbol[]) AND stream_id <> '0-0'"
 _ADD = """
@@ -83,9 +82,9 @@ class Portion:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A pair's position when it was claimed, None when nothing is stored. Not claimed: `beaten_by` is as high."""
+    """A pair's position when it was claimed. Not claimed: `beaten_by` is as high."""
 
-    stream_id: str | None
+    stream_id: str
     beaten_by: int | None = None
 
 
@@ -97,12 +96,13 @@ class Fenced(Exception):  # noqa: N818 - reads as the state it reports
         self.pair = pair
 
 
-async def claim(db: Database, pair: str, epoch: int) -> Claimed:
+async def claim(db: Database, pair: str, epoch: int, begin: str = _BEGINNING) -> Claimed:
     """Take a pair over as its owner number `epoch`, so that no former owner can store anything from now on.
 
-    Refused where a number as high is known: Redis, which gives the numbers, was emptied. Raises DatabaseUnavailable.
+    A pair that was never claimed is at `begin`, for every later owner too. Refused where a number as high is known:
+    Redis, which gives the numbers, was emptied. Raises DatabaseUnavailable.
     """
-    return await db.run(lambda connection: _claim(connection, pair, epoch))
+    return await db.run(lambda connection: _claim(connection, pair, epoch, begin))
 
 
 async def commit(db: Database, portions: Sequence[Portion]) -> None:
@@ -116,17 +116,17 @@ async def commit(db: Database, portions: Sequence[Portion]) -> None:
 
 
 async def checkpoints(db: Database, pairs: Sequence[str]) -> Mapping[str, str]:
-    """Return pair → stream id of each pair of which something is stored. Raises DatabaseUnavailable."""
+    """Return pair → stream id of each pair that was claimed. Raises DatabaseUnavailable."""
     found = await db.run(lambda connection: connection.execute(_READ, (list(pairs),)).fetchall())
     return dict(found)
 
 
-def _claim(connection: psycopg.Connection, pair: str, epoch: int) -> Claimed:
+def _claim(connection: psycopg.Connection, pair: str, epoch: int, begin: str) -> Claimed:
     stream_id, known = _hold(connection, [pair])[pair]
-    position = None if stream_id == _BEGINNING else stream_id
+    position = begin if stream_id == _BEGINNING else stream_id
     if known >= epoch:
         return Claimed(position, beaten_by=known)
-    connection.execute(_CLAIM, (epoch, pair))
+    connection.execute(_ADVANCE, (position, epoch, pair))
     return Claimed(position)
 
 

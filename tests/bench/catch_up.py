@@ -101,7 +101,7 @@ async def outbox(settings: Settings, waiting: list[Settled]) -> float:
 
     async with Database(settings.database) as db, trio.open_nursery() as nursery:
         for pair in PAIRS:
-            await commits.claim(db, pair, 1)
+            await commits.claim(db, pair, 1, "0-1")
         box = Outbox(partial(history.commit, db), acknowledged)
         began_s = trio.current_time()
         box.put(waiting)

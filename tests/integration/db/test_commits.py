@@ -119,20 +119,21 @@ async def test_a_former_owner_stores_nothing(db: Database, connect: Connect) -> 
 
 async def test_a_claim_fences_the_former_owner_off_before_anything_is_stored(db: Database, connect: Connect) -> None:
     await commits.commit(db, [HERE])
-    assert await commits.claim(db, "btc-usd", 4) == Claimed(HERE.stream_id)
+    assert await commits.claim(db, "btc-usd", 4, "5-0") == Claimed(HERE.stream_id)
     with pytest.raises(Fenced):
         await commits.commit(db, [NEXT])
     await commits.commit(db, [replace(NEXT, epoch=4)])
 
 
-async def test_a_claim_of_a_pair_nobody_knows_has_no_position(db: Database) -> None:
-    assert await commits.claim(db, "eth-usd", 1) == Claimed(None)
+async def test_a_pair_nobody_knows_begins_where_its_first_owner_says(db: Database) -> None:
+    assert await commits.claim(db, "eth-usd", 1, "5-0") == Claimed("5-0")
+    assert await commits.claim(db, "eth-usd", 2, "9-0") == Claimed("5-0")
 
 
 @pytest.mark.parametrize("number", [3, 1])
 async def test_a_claim_by_a_number_that_is_not_new_is_refused(db: Database, number: int) -> None:
     await commits.commit(db, [HERE])
-    assert await commits.claim(db, "btc-usd", number) == Claimed(HERE.stream_id, beaten_by=3)
+    assert await commits.claim(db, "btc-usd", number, "5-0") == Claimed(HERE.stream_id, beaten_by=3)
 
 
 async def test_of_many_owners_at_once_only_the_newest_remains(db: Database, connect: Connect) -> None:
