@@ -12,6 +12,7 @@ import argparse
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -255,7 +256,10 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="pv-fuzz-"))
     python = options.python or environment(folder / "environment")
     clean = [run(python, target, options.seconds, folder) for target in options.targets]
-    return 0 if all(clean) else 1
+    if not all(clean):
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":
