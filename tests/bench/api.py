@@ -214,9 +214,11 @@ def found(pattern: str, said: str) -> str:
 
 
 def millis(text: str) -> float:
-    """Return wrk's `1.23ms`, `45.00us` or `1.2s` in ms."""
-    number, unit = re.fullmatch(r"([\d.]+)(\D+)", text).groups()
-    return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}[unit]
+    """Return wrk's `1.23ms`, `45.00us` or `1.2s` in ms; not a number where wrk had too few to say."""
+    match = re.fullmatch(r"([\d.]+)(\D+)", text)
+    if match is None:
+        return float("nan")
+    return float(match[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}[match[2]]
 
 
 def median(results: list[Result]) -> Result:
