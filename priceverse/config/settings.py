@@ -279,7 +279,7 @@ class Retention(Section):
 
 
 class Backfill(Section):
-    enabled: bool = Field(False, description="Fetch missing candles from the exchanges, hourly.")
+    enabled: bool = Field(True, description="Fetch missing candles from the exchanges, at start and hourly.")
     days: int = Field(7, ge=1, le=365, description="Missing candles are looked for so far back.")
 
 

@@ -19,8 +19,8 @@ from priceverse.embedded.postgres import PostgresServer
 
 PAIRS = ("btc-usd", "eth-usd", "xmr-usd", "btc-rub", "eth-rub", "xmr-rub")
 READY_S = 60.0
-UNLIMITED = {"PRICEVERSE_API__RATE_LIMIT__ENABLED": "false"}
-"""Tests ask more often than clients may."""
+BARE = {"PRICEVERSE_API__RATE_LIMIT__ENABLED": "false", "PRICEVERSE_BACKFILL__ENABLED": "false"}
+"""A test asks more often than a client may, and compares candles with the trades of its own time."""
 T = TypeVar("T")
 
 
@@ -108,7 +108,7 @@ def running(state: Path, *flags: str, env: dict[str, str] | None = None) -> Iter
     """Start `priceverse up`, yield it when it says it is ready, stop it in the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "priceverse", "up", "--state", str(state), "--port", "0", *flags],
-        stdout=subprocess.PIPE, text=True, env=os.environ | UNLIMITED | (env or {}),
+        stdout=subprocess.PIPE, text=True, env=os.environ | BARE | (env or {}),
     )  # fmt: skip
     try:
         yield Instance(process, state, _until_ready(process, state))
