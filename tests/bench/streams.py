@@ -92,8 +92,13 @@ def silent(port: int, pid: int, args: argparse.Namespace) -> None:
 @contextmanager
 def streams(port: int, count: int, *, sse: bool, deaf: bool = False) -> Iterator["Clients"]:
     """Open `count` streams."""
-    opened = [opened_one(port, sse=sse, deaf=deaf) for _ in range(count)]
-    clients = Clients({client.fileno(): client for client in opened})
+    clients = Clients()
+    opened = []
+    for n in range(count):
+        opened.append(opened_one(port, sse=sse, deaf=deaf))
+        clients.add(opened[-1])
+        if not deaf and n % 20 == 0:
+            heard(clients, 0.001)  # who is not read for long is dropped
     yield clients
     for client in opened:
         client.close()
@@ -118,11 +123,13 @@ def opened_one(port: int, *, sse: bool, deaf: bool) -> socket.socket:
 class Clients:
     """All of them, as one thing to wait for."""
 
-    def __init__(self, sockets: dict[int, socket.socket]) -> None:
-        self.sockets = sockets
+    def __init__(self) -> None:
+        self.sockets: dict[int, socket.socket] = {}
         self._epoll = select.epoll()
-        for fd in sockets:
-            self._epoll.register(fd, select.EPOLLIN)
+
+    def add(self, client: socket.socket) -> None:
+        self.sockets[client.fileno()] = client
+        self._epoll.register(client.fileno(), select.EPOLLIN)
 
     def poll(self, wait_s: float) -> list[tuple[int, int]]:
         return self._epoll.poll(wait_s, len(self.sockets) + 1)
