@@ -138,7 +138,7 @@ def instance(_: Settings, given: argparse.Namespace) -> None:
         said = subprocess.run(
             [*up, "--detach", "--port", "0", "--speed", f"{TRADES_PER_S / WALK_PER_S:.1f}"],
             check=True,
-            capture_output=True,
+            stdout=subprocess.PIPE,  # and not stderr, which the daemon keeps open
             text=True,
             env=free,
         ).stdout
