@@ -115,15 +115,6 @@ async def test_h2c_is_not_spoken(handler):
         assert (await read_all(stream)).startswith(b"HTTP/1.1 200")
 
 
-async def test_websockets_are_refused(handler):
-    async with raw(handler) as stream:
-        await stream.send_all(
-            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
-        assert (await read_all(stream)).startswith(b"HTTP/1.1 403")
-
-
 @pytest.mark.parametrize("size", [17_000, 60_000, 200_000])
 async def test_a_head_too_large_is_a_431(handler, size):
     async with raw(handler) as stream:
