@@ -11,6 +11,7 @@
 | `lease:<kind>:<key>` | string | `lease_ms` (10 s), renewed | who owns a key of a kind: the process, see `holder` |
 | `fence:<kind>` | string | none | the last fencing number that an owner was given, integer |
 | `alerts:<instance>` | string | none | rule, subject and beginning of each alert that fires, JSON |
+| `backfill:<exchange>:<pair>` | string | 24 h | up to where a stream is whole, and what it lacks beyond, JSON |
 | `lock:<key>` | string | 10 s | nothing: somebody is making what `<key>` is to hold |
 """
 
@@ -22,6 +23,7 @@ STATS_TTL_S = 30
 CHANGE_TTL_S = 30
 CHART_TTL_S = 3600
 LOCK_MS = 10_000
+BACKFILL_TTL_S = 86_400
 RATE = "rate:usd-rub"
 
 
@@ -63,6 +65,11 @@ def lease(kind: str, key: str) -> str:
 def fence(kind: str) -> str:
     """Return the counter of fencing numbers."""
     return f"fence:{kind}"
+
+
+def backfill(exchange: str, pair: str) -> str:
+    """Return the key of what a stream lacks of an exchange's trades."""
+    return f"backfill:{exchange}:{pair}"
 
 
 def lock(key: str) -> str:

@@ -9,11 +9,12 @@ after an ambiguous failure; readers tell trades apart by exchange and trade id.
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import redis
 
-from priceverse.bus import keys
+from priceverse.bus import keys, marks
 from priceverse.bus.client import RedisDoor, RedisUnavailable, at_the_door, executed, pipeline
 from priceverse.bus.entries import BEGINNING, Received, StreamId, decode, encode
 from priceverse.bus.group import GroupLost, group_checked
@@ -63,19 +64,20 @@ class TradeWriter:
         self._most = settings.stream_max_entries
         self._trimmed_ms: dict[str, int] = {}
 
-    async def publish(self, batch: Sequence[Received]) -> Mapping[str, int]:
+    async def publish(self, batch: Sequence[Received], words: marks.Words = MappingProxyType({})) -> Mapping[str, int]:
         """Append `batch` in one round trip, in its order; return how many unread entries of which pairs had to go.
 
-        Raises RedisUnavailable: then any part may be written.
+        `words` of what the streams lack are written first. Raises RedisUnavailable: then any part may be written.
         """
-        return await self._door.run(lambda client: self._append(client, batch)) if batch else {}
+        return await self._door.run(lambda client: self._append(client, batch, words)) if batch or words else {}
 
     async def aclose(self) -> None:
         """Close the connection."""
         await self._door.aclose()
 
-    def _append(self, client: redis.Redis, batch: Sequence[Received]) -> dict[str, int]:
+    def _append(self, client: redis.Redis, batch: Sequence[Received], words: marks.Words) -> dict[str, int]:
         with pipeline(client) as pipe:
+            marks.add_to(pipe, words)
             for received in batch:
                 pipe.execute_command("XADD", keys.trades(received.trade.pair), "*", *encode(received))
             pipe.execute()

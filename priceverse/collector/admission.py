@@ -56,7 +56,9 @@ class Book:
     """What has been had of one symbol: by number where the venue counts its trades, else by remembering ids.
 
     `first` and `newest` are the earliest had and the latest of those remembered; `dropped` is the time of those that
-    nothing can bring back, if any.
+    nothing can bring back, if any. Where ids tell nothing, `sound` is up to where all is known to have been had, and
+    `doubted` the same from the moment when that is no longer as far as trades go, until it is again. `is_heard` once
+    the connection has brought a trade.
     """
 
     def __init__(self, *, is_numbered: bool, remembered: int) -> None:
@@ -64,7 +66,23 @@ class Book:
         self.first: Mark | None = None
         self.newest: Mark | None = None
         self.dropped: tuple[int, int] | None = None
+        self.sound: Mark | None = None
+        self.doubted: Mark | None = None
+        self.is_heard = False
+        self._doubts = 0
         self._seen = Recent(remembered)
+
+    @property
+    def opened(self) -> int:
+        """Rise whenever more may be missing than before."""
+        return self._doubts if self.coverage is None else self.coverage.opened
+
+    def doubt(self) -> None:
+        """Note that another connection begins: what came before it may have been missed."""
+        self.is_heard = False
+        if self.coverage is None and self.doubted is None and self.sound is not None:
+            self.doubted = self.sound
+            self._doubts += 1
 
     def has_room(self, trade: Trade) -> bool:
         """Tell whether nothing of the trade has been had."""
@@ -76,6 +94,7 @@ class Book:
         coverage = self._numbering(trade)
         if coverage is None:
             self._seen.add(trade.trade_id)
+            self.is_heard = self.is_heard or not trade.historical
             if self.newest is None or trade.timestamp_ms >= self.newest.timestamp_ms:
                 self.newest = Mark(trade.trade_id, trade.timestamp_ms)
                 self.first = self.first or self.newest
@@ -104,7 +123,12 @@ class Book:
             self.coverage.recall(int(mark.trade_id), mark.timestamp_ms)
         else:
             self._seen.add(mark.trade_id)
-            self.first = self.newest = mark
+            self.first = self.newest = self.sound = mark
+
+    def resume(self, mark: Mark) -> None:
+        """Note that, where ids tell nothing, all has been had up to `mark` only, whatever is remembered."""
+        self.first = self.sound = self.doubted = mark
+        self._doubts += 1
 
     @property
     def is_begun(self) -> bool:
@@ -134,6 +158,11 @@ class Admission:
         if book is None:
             book = self._books[symbol] = Book(is_numbered=self._is_numbered, remembered=self._remembered)
         return book
+
+    def doubt(self) -> None:
+        """Note that another connection begins."""
+        for book in self._books.values():
+            book.doubt()
 
     def judge(self, trade: Trade, now_ms: int, *, wanted: bool = False) -> Verdict:
         """Return what becomes of `trade`, received at `now_ms`; `wanted` if it was asked for because it is missing."""

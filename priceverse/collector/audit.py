@@ -41,12 +41,14 @@ class Tail:
     """A symbol's newest trades: up to `mark` all has been had.
 
     `is_whole`: the connection has held since, and the last reading missed nothing; `trouble_ms` is when it was last
-    otherwise. `pace` is the lately fastest rate, trades per second.
+    otherwise. `is_proven`: the connection had brought trades by then, too. `pace` is the lately fastest rate, in trades
+    per second.
     """
 
     mark: Mark
     breaks: int
     is_whole: bool
+    is_proven: bool = False
     trouble_ms: int = 0
     pace: float = 0.0
 
@@ -84,6 +86,7 @@ class Audit:
         was_begun = book.first is not None
         while book.first is None:  # noqa: ASYNC110 - the book is pure and tells nobody
             await trio.sleep(LOOK_EVERY_S)
+        book.sound = book.first
         tail = Tail(book.first, self._ledger.breaks, is_whole=not was_begun)
         usual_s, failures = LEAST_S, 0
         while True:
@@ -126,6 +129,7 @@ class Audit:
             self._lose(self._adapter.pairs[symbol], since_ms, until_ms, LossReason.FORGOTTEN)
         tail.mark = _newest_had(book, page.trades) or tail.mark
         tail.breaks, tail.is_whole = self._ledger.breaks, self._ledger.is_connected and not missed
+        _believe(book, tail)
         if not tail.is_whole:
             return LEAST_S
         return min(max(SHARE * self._rows / max(tail.pace, 1.0), LEAST_S), MOST_S)
@@ -136,6 +140,14 @@ class Audit:
             since_ms, until_ms = book.dropped
             book.dropped = None
             self._lose(self._adapter.pairs[symbol], since_ms, until_ms, LossReason.DROPPED)
+
+
+def _believe(book: Book, tail: Tail) -> None:
+    """Note how far all has been had; beyond that nothing is in doubt after two whole readings of what comes live."""
+    book.sound = tail.mark
+    if book.doubted is not None:
+        book.doubted = None if tail.is_whole and tail.is_proven else tail.mark
+    tail.is_proven = tail.is_whole and book.is_heard
 
 
 def _newest_had(book: Book, trades: tuple[Trade, ...]) -> Mark | None:

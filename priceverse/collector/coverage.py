@@ -7,6 +7,8 @@ A row may stand for several ids. The rule: an id is had once. A row of which any
 more; what is then still missing of it stays a hole, for REST to fill match by match.
 """
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -45,7 +47,10 @@ class Hole:
 
 
 class Coverage:
-    """The ids of one symbol. `is_begun` from the first trade that was neither a replay nor a hint."""
+    """The ids of one symbol. `is_begun` from the first trade that was neither a replay nor a hint.
+
+    `found` counts the holes, `opened` whatever has made more ids missing.
+    """
 
     def __init__(self) -> None:
         self.top: int | None = None
@@ -53,6 +58,7 @@ class Coverage:
         self.is_begun = False
         self.holes: list[Hole] = []
         self.found = 0
+        self.opened = 0
 
     def continues(self, trade: Trade) -> bool:
         """Tell whether a row is the very next: the usual case, told cheaply."""
@@ -93,6 +99,14 @@ class Coverage:
             self.top, self.top_ms = trade_id, timestamp_ms
         self.is_begun = True
 
+    def reopen(self, holes: Iterable[Hole], had: Iterable[tuple[int, int]]) -> None:
+        """Begin with what had been missing before; of it `had`, ids and their times, have come since."""
+        known = sorted(had)
+        for hole in holes:
+            self.holes += (rest for rest in _left_of(hole, known) if self.top is not None and rest.span.last < self.top)
+        self.found += len(self.holes)
+        self.opened += 1
+
     def exists(self, trade_id: int, timestamp_ms: int, now_ms: int) -> None:
         """Note that a trade exists, by whatever is known of it but itself."""
         if self.top is not None and trade_id > self.top and not self.is_leap(trade_id, timestamp_ms):
@@ -103,6 +117,7 @@ class Coverage:
         """Note that a row that had been had is missing again."""
         first, last = span(trade)
         since_ms = trade.timestamp_ms
+        self.opened += 1
         for at in reversed(range(len(self.holes))):  # rows go missing in a row: it is nearly always the last
             if self.holes[at].span.last == first - 1:
                 before = self.holes.pop(at)
@@ -135,6 +150,7 @@ class Coverage:
             missing = Span(self.top + 1, until)
             self.holes.append(Hole(missing, min(self.top_ms, timestamp_ms), timestamp_ms, now_ms))
             self.found += 1
+            self.opened += 1
 
     def _shows_restart(self, trade: Trade) -> bool:
         return not trade.historical and trade.timestamp_ms > self.top_ms + RESTARTED_MS
@@ -157,3 +173,15 @@ def _without(hole: Hole, taken: Span, at_ms: int) -> list[Hole]:
     if taken.last < last:
         left.append(replace(hole, span=Span(taken.last + 1, last), since_ms=at_ms))
     return left
+
+
+def _left_of(hole: Hole, had: Sequence[tuple[int, int]]) -> Iterator[Hole]:
+    """Return what is left of a hole without `had`, which is sorted."""
+    first, since_ms = hole.span.first, hole.since_ms
+    inside = had[bisect_left(had, (first,)) : bisect_right(had, (hole.span.last + 1,))]
+    for trade_id, at_ms in inside:
+        if trade_id > first:
+            yield replace(hole, span=Span(first, trade_id - 1), since_ms=since_ms, until_ms=at_ms)
+        first, since_ms = trade_id + 1, at_ms
+    if first <= hole.span.last:
+        yield replace(hole, span=Span(first, hole.span.last), since_ms=since_ms)

@@ -29,6 +29,7 @@ class Intake:
         """Return a new generation, which may pass trades until it is shut."""
         self._last += 1
         self._open.add(self._last)
+        self.admission.doubt()
         return self._last
 
     def shut(self, generation: int) -> None:

@@ -37,6 +37,10 @@ class Losses:
         self._waiting.append(loss)
         self._noted.set()
 
+    def unrecorded(self) -> set[str]:
+        """Return the pairs of which some loss is not recorded yet."""
+        return {loss.pair for loss in self._waiting}
+
     async def run(self) -> None:
         """Record what is noted until cancelled."""
         await self._noted.wait()

@@ -6,6 +6,7 @@ drop anything: whoever reads the venue is asked to wait, and the burst stays in 
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import trio
@@ -13,6 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from priceverse import clock
 from priceverse.bus.client import RedisUnavailable
+from priceverse.bus.marks import Words
 from priceverse.bus.trades import Received
 from priceverse.collector.buffer import BATCH, Buffer
 from priceverse.collector.ledger import Ledger
@@ -30,7 +32,28 @@ LOG_EVERY_S = 10.0
 class Writer(Protocol):
     """Where batches go: `bus.trades.TradeWriter`. Returns unread entries that had to go. Raises RedisUnavailable."""
 
-    async def publish(self, batch: list[Received], /) -> Mapping[str, int]: ...
+    async def publish(self, batch: list[Received], words: Words, /) -> Mapping[str, int]: ...
+
+
+class Missed(Protocol):
+    """What the streams lack, to be written with the batches: `collector.marks.Marks`."""
+
+    def opened(self) -> Words: ...
+
+    def settled(self) -> Words: ...
+
+
+class Unmarked:
+    """Says that nothing is missing."""
+
+    def opened(self) -> Words:
+        """Return nothing to be written."""
+        return _NOTHING
+
+    settled = opened
+
+
+_NOTHING: Words = MappingProxyType({})
 
 
 class Publisher:
@@ -39,6 +62,7 @@ class Publisher:
     def __init__(
         self, writer: Writer, ledger: Ledger, on_written: Callable[[int], None], buffer: Buffer | None = None
     ) -> None:
+        self.missed: Missed = Unmarked()
         self._writer = writer
         self._ledger = ledger
         self._on_written = on_written
@@ -75,7 +99,9 @@ class Publisher:
             await self._filled.wait()
             if len(self._buffer) < BATCH:
                 await trio.sleep(LINGER_S)
-            await self._write(self._buffer.take())
+            await self._write(self._buffer.take(), self.missed.opened())
+            if not self._buffer and (settled := self.missed.settled()):
+                await self._write([], settled)
             if not self._buffer:
                 self._filled = trio.Event()
                 self._idle.set()
@@ -86,8 +112,8 @@ class Publisher:
             while self._filled.is_set():
                 await self._idle.wait()
 
-    async def _write(self, batch: list[Received]) -> None:
-        cut: Mapping[str, int] = await self._retrying(self._writer.publish, batch)
+    async def _write(self, batch: list[Received], words: Words) -> None:
+        cut: Mapping[str, int] = await self._retrying(self._writer.publish, batch, words)
         if self._ledger.is_redis_away:
             get_logger().info("redis_back", queue=len(self._buffer), dropped=self._buffer.dropped)
         self._ledger.is_redis_away = False

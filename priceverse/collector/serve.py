@@ -10,7 +10,7 @@ from functools import partial
 
 import trio
 
-from priceverse.bus import stats, tail
+from priceverse.bus import stats
 from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.bus.trades import TradeWriter
 from priceverse.collector.admission import Admission
@@ -22,16 +22,17 @@ from priceverse.collector.history import History
 from priceverse.collector.intake import Intake
 from priceverse.collector.ledger import Ledger
 from priceverse.collector.losses import Losses
+from priceverse.collector.marks import Marks
 from priceverse.collector.publisher import Publisher
+from priceverse.collector.recall import recall
 from priceverse.collector.reconnect import Ended
 from priceverse.collector.session import Crowded, Dial, Link, Ports, Venue
 from priceverse.collector.subscription import Refusals
 from priceverse.collector.throttle import Throttle
 from priceverse.config.settings import Settings
 from priceverse.exchanges.frames import MAX_FRAME
-from priceverse.exchanges.protocol import Adapter, Mark, Request
+from priceverse.exchanges.protocol import Adapter, Request
 from priceverse.exchanges.registry import ADAPTERS
-from priceverse.log import get_logger
 from priceverse.model.exchange import Exchange
 from priceverse.net.tls import client_context
 from priceverse.net.websocket import LinkLimits, open_link
@@ -67,13 +68,15 @@ async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: 
         adapter = ADAPTERS[exchange](settings.symbols(exchange))
         intake = Intake(ledger, publisher.offer, Admission(is_numbered=adapter.is_numbered))
         losses = Losses(exchange, ledger, settings.database)
+        publisher.missed = marks = Marks(adapter, intake.admission, losses.unrecorded)
         nursery.start_soon(losses.run)
         backfill = _backfill(adapter, History(adapter, rest_url, asker.ask, ledger), intake, ledger, losses)
         feed = feed_of(settings, adapter, intake, ledger, dialler(settings, nursery), crowded=publisher.crowded)
         with trio.CancelScope() as collecting:
             nursery.start_soon(_stop_at, duties.stopping, collecting)
             await duties.ready()
-            await _recall(settings, adapter, intake.admission)
+            async with RedisDoor(settings.redis) as door:
+                await recall(door, adapter, intake.admission, marks, losses.note)
             nursery.start_soon(backfill.run)
             ended = await feed.run()
             await trio.sleep(ended.stay_away_s)  # a restarted process would not know what the venue asked for
@@ -82,19 +85,6 @@ async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: 
     await asker.aclose()
     await writer.aclose()
     return None if duties.stopping.is_set() else ended
-
-
-async def _recall(settings: Settings, adapter: Adapter, admission: Admission) -> None:
-    """Begin where the streams end, if Redis is there to tell: what came between is missing."""
-    async with RedisDoor(settings.redis) as door:
-        for symbol, pair in adapter.pairs.items():
-            try:
-                known = await tail.newest(door, pair, adapter.exchange)
-            except RedisUnavailable as away:
-                get_logger().warning("streams_not_recalled", error=str(away))
-                return
-            for entry in known:
-                admission.book(symbol).recall(Mark(entry.trade_id, entry.timestamp_ms))
 
 
 async def _stop_at(stopping: trio.Event, collecting: trio.CancelScope) -> None:

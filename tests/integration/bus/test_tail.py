@@ -24,7 +24,7 @@ async def test_the_newest_of_one_exchange_oldest_first(redis_settings: Redis) ->
     with connect_redis(redis_settings) as client:
         client.xadd("stream:trades:btc-usd", {"not": "ours"})
     async with RedisDoor(redis_settings) as door:
-        found = await tail.newest(door, "btc-usd", Exchange.OKX)
-        assert await tail.newest(door, "eth-usd", Exchange.OKX) == []
+        found = (await tail.newest(door, "btc-usd", Exchange.OKX)).trades
+        assert (await tail.newest(door, "eth-usd", Exchange.OKX)).trades == []
     assert [entry.trade_id for entry in found] == ["0", "1", "2"]
     assert found[0].price == Decimal("1.50")

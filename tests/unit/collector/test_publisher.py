@@ -5,6 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from priceverse.bus.client import RedisUnavailable
+from priceverse.bus.marks import Words
 from priceverse.bus.trades import Received
 from priceverse.collector.buffer import BATCH, Buffer
 from priceverse.collector.ledger import Ledger
@@ -22,7 +23,7 @@ class FakeWriter:
         self.attempts = 0
         self.cut: dict[str, int] = {}
 
-    async def publish(self, batch: list[Received]) -> dict[str, int]:
+    async def publish(self, batch: list[Received], words: Words) -> dict[str, int]:
         await trio.lowlevel.checkpoint()
         self.attempts += 1
         if self.is_away:
