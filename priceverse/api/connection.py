@@ -146,6 +146,7 @@ class Connection(TCPServer):
         self._left_s = inf
         self._recycled = trio.Event()
         self._is_hypercorns = False
+        self._replies = b""
         self._silent = False
         self._ending = False
 
@@ -183,22 +184,24 @@ class Connection(TCPServer):
             elif lane.foreign or self._silent:
                 break
             else:
-                replies = await self._listen(partial(self._poller.watch, self._fd, self._answer_now))
+                replies = await self._listen(partial(self._poller.watch, self._fd, self))
         return lane.hand_over()
 
-    def _answer_now(self) -> bytes | None:
-        """Read what has come and answer the calls in it. The poller's step: it ends when something else is to be done.
-
-        That is with the part of the replies that the client has not taken yet.
-        """
-        data = _read(self._fd)
-        if data is None:
-            return None
+    def hear(self) -> None:
+        """Read what has come and find the replies to the calls in it: for the poller, as `speak`."""
+        try:
+            data = os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return
         self._heard_s = trio.current_time()
         self._silent = not data
-        replies = self._lane.feed(data)
+        self._replies = self._lane.feed(data)
+
+    def speak(self) -> bytes | None:
+        """Send the replies; when something else is to be done, return what the client has not taken of them."""
+        replies, self._replies = self._replies, b""
         sent = _write(self._fd, replies) if replies else 0
-        more = sent == len(replies) and data and not self._lane.held and self._lane.rest is None
+        more = sent == len(replies) and not self._silent and not self._lane.held and self._lane.rest is None
         return None if more and self._begun_s == inf else replies[sent:]
 
     # Hypercorn's turn.
@@ -326,14 +329,6 @@ class Connection(TCPServer):
         if self._begun_s != inf:
             return self._begun_s + (limits.head_s if self._is_hypercorns else min(limits.head_s, PATIENCE_S))
         return self._heard_s + (limits.head_s if self._heard_s == self._opened_s else limits.idle_s)
-
-
-def _read(fd: int) -> bytes | None:
-    """Return what has come, b"" at the end; None if nothing has."""
-    try:
-        return os.read(fd, READ_BYTES)
-    except BlockingIOError:
-        return None
 
 
 def _write(fd: int, data: bytes) -> int:

@@ -89,7 +89,9 @@ class Lane:
             if head_end < 4:  # not found
                 self.foreign = not self._may_become_ours(buffer[at:])
                 break
-            if (known := self._know(buffer[at:head_end])) is None:
+            raw = buffer[at:head_end]
+            known = self._known.get(raw) or self._know(raw)
+            if known is None:
                 self.foreign = True
                 break
             end = head_end + known.body_bytes
@@ -121,10 +123,8 @@ class Lane:
         return any(begun.startswith(line[: len(begun)]) for line in self._starts)
 
     def _know(self, raw: bytes) -> Known | None:
-        try:
+        if raw in self._known:
             return self._known[raw]
-        except KeyError:
-            pass
         if len(self._known) >= MAX_KNOWN_HEADS:
             self._known.clear()
         known = self._known[raw] = self._read(raw) if len(raw) <= MAX_HEAD_BYTES else None

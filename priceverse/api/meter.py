@@ -30,9 +30,11 @@ class Meter:
 
     def observe(self, method: str, outcome: Outcome, took_s: float) -> None:
         """Note a call."""
-        code = GOOD if isinstance(outcome, Done) else outcome.code
-        if code == Code.NOT_FOUND or not method:
-            method = OTHER
+        code: str = GOOD
+        if not isinstance(outcome, Done):
+            code = outcome.code
+            if code == Code.NOT_FOUND or not method:
+                method = OTHER
         key = method, code
         counts = self._counts
         counts[key] = counts.get(key, 0) + 1

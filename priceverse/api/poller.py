@@ -3,38 +3,42 @@
 trio's own waiting costs more than a call does: it arms the socket, suspends a task, resumes it and disarms the socket,
 each time. Here a socket is armed once, in an epoll that is itself waited for like a socket.
 
-The rule: a step never waits, and after a few steps everybody else has a turn.
+The rule: who hears or speaks never waits, and after a few of them everybody else has a turn.
 """
 
 import select
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import trio
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
-MAX_STEPS = 16
-"""Between two turns of all other tasks: half a millisecond's work."""
+MAX_READY = 32
+"""Between two turns of all other tasks: less than a millisecond's work. A turn costs as much as a call."""
+
+
+class Talk(Protocol[T_co]):
+    """One side of a conversation, by turns: both are called whenever there is something to read."""
+
+    def hear(self) -> None:
+        """Read, and work out what to say."""
+        ...
+
+    def speak(self) -> T_co | None:
+        """Say it; return what ends the watch, None to go on."""
+        ...
 
 
 @dataclass(slots=True)
 class _Watch(Generic[T]):
-    """A step to be done whenever there is something to read, until it has a result."""
+    """A conversation until it has a result."""
 
-    step: Callable[[], T | None]
+    talk: Talk[T]
     ended: trio.Event = field(default_factory=trio.Event)
     result: T | None = None
     fault: Exception | None = None
-
-    def do(self) -> bool:
-        """Do the step; tell whether it was the last."""
-        try:
-            self.result = self.step()
-        except Exception as fault:  # noqa: BLE001 - raised again in the task whose step it is
-            self.fault = fault
-        return self.result is not None or self.fault is not None
 
 
 class Poller:
@@ -45,22 +49,18 @@ class Poller:
         self._watches: dict[int, _Watch[Any]] = {}
 
     async def run(self) -> None:
-        """Do the steps of whoever watches, for ever."""
+        """Hear and speak for whoever watches, for ever."""
         with self._epoll:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
-                for fd, _ in self._epoll.poll(0, MAX_STEPS):
-                    watch = self._watches[fd]
-                    if watch.do():
-                        self._forget(fd)
-                        watch.ended.set()
+                self._turn([fd for fd, _ in self._epoll.poll(0, MAX_READY)])
 
-    async def watch(self, fd: int, step: Callable[[], T | None]) -> T:
-        """Do `step` whenever `fd` can be read until that returns something other than None; return it.
+    async def watch(self, fd: int, talk: Talk[T]) -> T:
+        """Have `talk` hear and speak whenever `fd` can be read, until it has a result; return that.
 
-        Raises what `step` raises. `fd` must stay open meanwhile, and nobody else may watch it.
+        Raises what `talk` raises. `fd` must stay open meanwhile, and nobody else may watch it.
         """
-        watch = _Watch(step)
+        watch = _Watch(talk)
         self._watches[fd] = watch
         self._epoll.register(fd, select.EPOLLIN)
         try:
@@ -72,6 +72,26 @@ class Poller:
             raise watch.fault
         assert watch.result is not None
         return watch.result
+
+    def _turn(self, ready: list[int]) -> None:
+        """Hear all, then speak to all: a neighbour on this machine is woken once for many replies."""
+        watches = self._watches
+        for fd in ready:
+            watch = watches[fd]
+            try:
+                watch.talk.hear()
+            except Exception as fault:  # noqa: BLE001 - raised again in the task whose conversation it is
+                watch.fault = fault
+        for fd in ready:
+            watch = watches[fd]
+            try:
+                if watch.fault is None:
+                    watch.result = watch.talk.speak()
+            except Exception as fault:  # noqa: BLE001 - as above
+                watch.fault = fault
+            if watch.result is not None or watch.fault is not None:
+                self._forget(fd)
+                watch.ended.set()
 
     def _forget(self, fd: int) -> None:
         del self._watches[fd]

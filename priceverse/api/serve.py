@@ -7,6 +7,7 @@ be answered then is answered with the error that says so.
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any
 
 import trio
@@ -181,7 +182,9 @@ def _server(settings: Settings, ports: Ports, live: LivePrices, meter: Meter, li
         max_timeout_s=min(settings.api.timeout_s, MAX_TIMEOUT_S),
         limiter=client_limits if charge.enabled else None,
     )
-    endpoint = Endpoint(dispatcher, max_batch=settings.api.max_batch, now_ms=now_ms, observe=meter.observe)
+    endpoint = Endpoint(
+        dispatcher, max_batch=settings.api.max_batch, now_ms=now_ms, observe=meter.observe, now_s=perf_counter
+    )
     gate = Gate(auth, callers, endpoint)
     seats = Seats(charge.streams if charge.enabled else None)
     doors = Doors(endpoint=endpoint, dispatcher=dispatcher, live=live, seats=seats, identify=gate.identify)

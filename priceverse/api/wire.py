@@ -1,9 +1,16 @@
 """A reply as it goes over the wire, byte for byte as Quart and Hypercorn would write it."""
 
 from collections.abc import Callable
+from functools import cache
 from wsgiref.handlers import format_date_time
 
 from priceverse.rpc.endpoint import HttpReply
+
+
+@cache
+def _begun(name: str) -> str:
+    """Return what comes before a header's value; there are a dozen names."""
+    return f"\r\n{name.lower()}: "
 
 
 class Renderer:
@@ -19,8 +26,8 @@ class Renderer:
         second = self._now_ms() // 1000
         if second != self._second:
             self._second = second
-            self._end = f"x-content-type-options: nosniff\r\ndate: {format_date_time(second)}\r\n\r\n"
+            self._end = f"\r\nx-content-type-options: nosniff\r\ndate: {format_date_time(second)}\r\n\r\n"
         (first, kind), *others = reply.headers
-        rest = "".join([f"{name.lower()}: {value}\r\n" for name, value in others])
-        start = f"HTTP/1.1 {reply.status} \r\n{first.lower()}: {kind}\r\ncontent-length: {len(reply.body)}\r\n"
-        return f"{start}{rest}{self._end}".encode() + reply.body
+        lines = "".join([_begun(name) + value for name, value in others])
+        start = f"HTTP/1.1 {reply.status} {_begun(first)}{kind}\r\ncontent-length: {len(reply.body)}"
+        return f"{start}{lines}{self._end}".encode() + reply.body

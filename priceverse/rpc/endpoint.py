@@ -18,7 +18,7 @@ from priceverse.rpc.dispatch import Dispatcher, Waiting
 from priceverse.rpc.envelope import Done, Outcome, Request
 from priceverse.rpc.errors import CallError, Code
 
-_PRINTABLE = re.compile(r"[\x21-\x7e]{1,128}")
+MAX_SHOWN_CHARS = 128
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = ("Content-Type", "application/json")
 NO_STORE = ("Cache-Control", "no-store")
@@ -53,10 +53,22 @@ Rest = Callable[[], Awaitable[HttpReply]]
 
 
 class Endpoint:
-    """Answers bodies. `observe` hears which method each call named, its outcome and how many seconds it took."""
+    """Answers bodies. `observe` hears which method each call named, its outcome and how many seconds it took.
 
-    def __init__(self, dispatcher: Dispatcher, *, max_batch: int, now_ms: Callable[[], int], observe: Observe) -> None:
+    `now_s` is any clock that does not go back.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        max_batch: int,
+        now_ms: Callable[[], int],
+        observe: Observe,
+        now_s: Callable[[], float] = trio.current_time,
+    ) -> None:
         self._dispatcher = dispatcher
+        self._now_s = now_s
         self._max_batch = max_batch
         self._now_ms = now_ms
         self._observe = observe
@@ -73,7 +85,7 @@ class Endpoint:
 
     def begin_invoke(self, body: bytes, head: Head) -> HttpReply | Rest:
         """Answer one call if nothing has to be waited for; else return what to await for the answer."""
-        started_s = trio.current_time()
+        started_s = self._now_s()
         request = envelope.parse(body, _usable(head.request_id))
         content = request.content
         begun = content if isinstance(content, CallError) else self._dispatcher.begin(content, head.client)
@@ -83,10 +95,10 @@ class Endpoint:
 
     def begin_batch(self, body: bytes, head: Head) -> HttpReply | Rest:
         """Answer a batch if nothing in it has to be waited for; else return what to await for the answer."""
-        started_s = trio.current_time()
+        started_s = self._now_s()
         asked = batch.parse(body, _usable(head.request_id), max_calls=self._max_batch)
         if asked.error is not None:
-            self._observe("", asked.error, trio.current_time() - started_s)
+            self._observe("", asked.error, self._now_s() - started_s)
             return self._refusal(asked.error, head, asked.id, asked.version)
         run = batch.Run(asked, self._dispatcher, head.client)
         if run.begin():
@@ -101,15 +113,13 @@ class Endpoint:
         return self._answer_batch(asked, run, head, started_s)
 
     def _answer(self, request: Request, outcome: Outcome, head: Head, started_s: float) -> HttpReply:
-        took_s = trio.current_time() - started_s
+        took_s = self._now_s() - started_s
         self._observe(_named(request), outcome, took_s)
-        rendered = envelope.render(request, outcome, now_ms=self._now_ms(), took_s=took_s)
-        headers = _headers(head, request.id, request.version, request.trace_id)
-        return HttpReply(_status(outcome), (*headers, *_of_outcome(outcome)), rendered)
+        return self._reply(request, outcome, head, took_s)
 
     def _answer_batch(self, asked: Batch, run: Run, head: Head, started_s: float) -> HttpReply:
         outcomes = run.outcomes
-        took_s = trio.current_time() - started_s
+        took_s = self._now_s() - started_s
         for request, outcome in zip(asked.requests, outcomes, strict=True):
             self._observe(_named(request), outcome, took_s)
         rendered = batch.render(asked, outcomes, now_ms=self._now_ms(), took_s=took_s)
@@ -117,9 +127,13 @@ class Endpoint:
 
     def reply(self, request: Request, outcome: Outcome, head: Head) -> HttpReply:
         """Answer a request that was worked on elsewhere."""
-        rendered = envelope.render(request, outcome, now_ms=self._now_ms(), took_s=0)
+        return self._reply(request, outcome, head, 0)
+
+    def _reply(self, request: Request, outcome: Outcome, head: Head, took_s: float) -> HttpReply:
+        rendered = envelope.render(request, outcome, now_ms=self._now_ms(), took_s=took_s)
         headers = _headers(head, request.id, request.version, request.trace_id)
-        return HttpReply(_status(outcome), (*headers, *_of_outcome(outcome)), rendered)
+        status = 200 if isinstance(outcome, Done) else outcome.code.status
+        return HttpReply(status, (*headers, *_of_outcome(outcome)), rendered)
 
     def refuse(self, error: CallError, head: Head) -> HttpReply:
         """Answer a request whose body was never looked at."""
@@ -131,7 +145,8 @@ class Endpoint:
 
 def _usable(text: str) -> str:
     """Return what a client sent if it can stand in a header and be an id, else ""."""
-    return text if text and _PRINTABLE.fullmatch(text) else ""
+    is_usable = text.isascii() and text.isprintable() and " " not in text and len(text) <= MAX_SHOWN_CHARS
+    return text if is_usable else ""
 
 
 def correlation(head: Head) -> tuple[Header, ...]:
@@ -141,7 +156,8 @@ def correlation(head: Head) -> tuple[Header, ...]:
 
 def _headers(head: Head, request_id: str, version: str, trace_id: str | None) -> tuple[Header, ...]:
     """Return the headers of correlation: what the client sent comes back if it can stand in a header."""
-    shown_id = _usable(head.request_id) or _usable(request_id) or envelope.new_id()
+    given = head.request_id
+    shown_id = (given and _usable(given)) or _usable(request_id) or envelope.new_id()
     plain = (_JSON, ("X-Request-ID", shown_id), ("X-Netron-Version", version))
     if not (head.traceparent or head.trace_id or trace_id):
         return plain
@@ -157,10 +173,6 @@ def _tracing(head: Head, trace_id: str | None) -> list[Header]:
 
 def _named(request: Request) -> str:
     return "" if isinstance(request.content, CallError) else request.content.method
-
-
-def _status(outcome: Outcome) -> int:
-    return 200 if isinstance(outcome, Done) else outcome.code.status
 
 
 def _of_outcome(outcome: Outcome) -> tuple[Header, ...]:

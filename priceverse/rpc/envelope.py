@@ -51,6 +51,7 @@ class Fields(msgspec.Struct, kw_only=True):
 
 
 class _Call(Fields, kw_only=True):
+    version: Annotated[str, msgspec.Meta(max_length=16)] | None = None  # `_version` checks the rest
     service: str
     method: str
     input: msgspec.Raw = msgspec.Raw()
@@ -123,6 +124,7 @@ def parse_checked(body: bytes | msgspec.Raw, fallback_id: str, root: str) -> Req
     """Read one request whose bytes `strict.check` has seen, at the JSON path `root` of what was sent."""
     try:
         fields = strict.decode(_calls, body, root)
+        version = _version(fields.version, root)
     except MalformedError as fault:
         request_id, version = salvage(body, fallback_id)
         return Request(request_id, version, None, bad_request(fault))
@@ -137,7 +139,17 @@ def parse_checked(body: bytes | msgspec.Raw, fallback_id: str, root: str) -> Req
         None if hints is None else max_age_s(hints),
     )
     trace = None if fields.context is None else fields.context.traceId
-    return Request(request_id, fields.version or DEFAULT_VERSION, trace, call)
+    return Request(request_id, version, trace, call)
+
+
+def _version(said: str | None, root: str) -> str:
+    """Return the version a call is of. Asking a pattern costs as much as the rest of the decoding, so usually not."""
+    if said is None or said == DEFAULT_VERSION:
+        return DEFAULT_VERSION
+    try:
+        return msgspec.convert(said, Version) or DEFAULT_VERSION
+    except msgspec.ValidationError as fault:
+        raise MalformedError(str(fault), f"{root}.version") from None
 
 
 def arguments(raw: bytes) -> tuple[bytes, str]:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 MAX_DEPTH = 16
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an unclosed one runs to the end: never a second attempt
-_NOT_BRACKET = re.compile(rb"[^][{}]+")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?", re.DOTALL)
 _FIELD = re.compile(r"field `(?P<name>.*)`", re.DOTALL)
 
@@ -60,7 +60,8 @@ def _located(fault: str, root: str) -> MalformedError:
 
 def _depth(body: bytes) -> int:
     deepest = depth = 0
-    for bracket in _NOT_BRACKET.sub(b"", _STRING.sub(b"", body)):
+    bare = _STRING.sub(b"", body) if b"\\" in body else b"".join(body.split(b'"')[::2])
+    for bracket in bare.translate(None, _NOT_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest

@@ -74,6 +74,12 @@ async def test_the_version_comes_back(ask, sent, echoed):
     assert said["version"] == headers["X-Netron-Version"] == echoed
 
 
+@pytest.mark.parametrize("sent", ["2.0\r\nX: y", "2 0", "2.0\n", "é", "2" * 17])
+async def test_a_version_that_cannot_stand_in_a_header_is_a_400(ask, sent):
+    status, headers, said = await ask(service="Echo", method="nothing", version=sent)
+    assert (status, said["error"]["details"], headers["X-Netron-Version"]) == (400, {"path": "$.version"}, "2.0")
+
+
 async def test_a_missing_id_is_the_request_id_header(ask):
     _, headers, said = await ask(Head(request_id="from-header"), service="Echo", method="nothing")
     assert said["id"] == headers["X-Request-ID"] == "from-header"

@@ -83,8 +83,15 @@ def test_nesting_is_bounded(opening, closing):
         strict.check(opening * (MAX_DEPTH + 1) + b"1" + closing * (MAX_DEPTH + 1))
 
 
-def test_many_shallow_values_and_brackets_in_strings_are_no_depth():
-    strict.check(b"[" + b'{"a":"[[[[[{{{\\"[[["},' * 1000 + b"1]")
+@pytest.mark.parametrize("text", [b"[[[[[{{{", b'[[[[[{{{\\"[[[', b"]]]}}}"])
+def test_many_shallow_values_and_brackets_in_strings_are_no_depth(text):
+    strict.check(b"[" + b'{"a":"%s"},' % text * 1000 + b"1]")
+
+
+@pytest.mark.parametrize("text", [b"]]]}}}", b']]]\\"}}}'])
+def test_brackets_in_strings_close_nothing(text):
+    with pytest.raises(MalformedError, match="deep"):
+        strict.check(b'["%s",' % text * (MAX_DEPTH + 1) + b"1" + b"]" * (MAX_DEPTH + 1))
 
 
 @pytest.mark.parametrize("bomb", [b"[" * 65_536, b'"' * 65_536 + b"[" * 20, b'\\"' * 32_768 + b"[" * 20])
