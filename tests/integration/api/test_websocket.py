@@ -289,7 +289,11 @@ async def test_frames_split_anywhere_and_several_at_once(handler):
         assert (await read_all(stream)).count(b'"id":"1"') == 2
 
 
-@pytest.mark.parametrize("rubbish", [b"\x81\x05hello", b"\xff" * 64, masked(b"x", 3), masked(b"\xff\xff")])
+@pytest.mark.parametrize(
+    "rubbish",
+    [b"\x81\x05hello", b"\xff" * 64, masked(b"x", 3), masked(b"\xff\xff")],
+    ids=["unmasked", "noise", "unknown opcode", "no text"],
+)
 async def test_frames_that_are_none_end_the_connection_and_nothing_else(handler, rubbish):
     async with raw(handler) as stream, handler.client() as http:
         await shake_hands(stream)
