@@ -80,9 +80,7 @@ class Book:
     def doubt(self) -> None:
         """Note that another connection begins: what came before it may have been missed."""
         self.is_heard = False
-        if self.coverage is None and self.doubted is None and self.sound is not None:
-            self.doubted = self.sound
-            self._doubts += 1
+        self._begin_doubt()
 
     def has_room(self, trade: Trade) -> bool:
         """Tell whether nothing of the trade has been had."""
@@ -112,10 +110,10 @@ class Book:
         coverage = self._numbering(trade)
         if coverage is not None:
             coverage.lose(trade, now_ms)
-        elif self.dropped is None:
-            self.dropped = (trade.timestamp_ms, trade.timestamp_ms)
         else:
-            self.dropped = (min(self.dropped[0], trade.timestamp_ms), max(self.dropped[1], trade.timestamp_ms))
+            since_ms, until_ms = self.dropped or (trade.timestamp_ms, trade.timestamp_ms)
+            self.dropped = (min(since_ms, trade.timestamp_ms), max(until_ms, trade.timestamp_ms))
+            self._begin_doubt()
 
     def recall(self, mark: Mark) -> None:
         """Note a trade that had been had before this process began."""
@@ -134,6 +132,11 @@ class Book:
     def is_begun(self) -> bool:
         """True if what is new in a replay is known to have been missed."""
         return self.coverage is not None and self.coverage.is_begun
+
+    def _begin_doubt(self) -> None:
+        if self.coverage is None and self.doubted is None and self.sound is not None:
+            self.doubted = self.sound
+            self._doubts += 1
 
     def _numbering(self, trade: Trade) -> Coverage | None:
         """Return the coverage that answers for the trade; None where ids have to be remembered one by one."""

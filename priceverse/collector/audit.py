@@ -143,7 +143,12 @@ class Audit:
 
 
 def _believe(book: Book, tail: Tail) -> None:
-    """Note how far all has been had; beyond that nothing is in doubt after two whole readings of what comes live."""
+    """Note how far all has been had; beyond that nothing is in doubt after two whole readings of what comes live.
+
+    Not while trades had to go of which nobody has been told.
+    """
+    if book.dropped is not None:
+        return
     book.sound = tail.mark
     if book.doubted is not None:
         book.doubted = None if tail.is_whole and tail.is_proven else tail.mark

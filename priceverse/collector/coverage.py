@@ -8,6 +8,7 @@ more; what is then still missing of it stays a hole, for REST to fill match by m
 """
 
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,6 +19,7 @@ RESTARTED_MS = 60_000
 """A live trade with an old id, so much later than the newest, shows that the venue has begun to count anew."""
 MOST_PASSED_OVER = 1_000_000
 """No venue makes so many trades within `RESTARTED_MS`: an id that leaps further is of another series."""
+FRESH_MOST = 1000
 
 
 class Span(NamedTuple):
@@ -49,7 +51,8 @@ class Hole:
 class Coverage:
     """The ids of one symbol. `is_begun` from the first trade that was neither a replay nor a hint.
 
-    `found` counts the holes, `opened` whatever has made more ids missing.
+    `found` counts the holes, `opened` whatever has made more ids missing; `fresh` are the newest holes as they were
+    when they opened, until somebody has looked and clears them.
     """
 
     def __init__(self) -> None:
@@ -59,6 +62,7 @@ class Coverage:
         self.holes: list[Hole] = []
         self.found = 0
         self.opened = 0
+        self.fresh: deque[Hole] = deque(maxlen=FRESH_MOST)
 
     def continues(self, trade: Trade) -> bool:
         """Tell whether a row is the very next: the usual case, told cheaply."""
@@ -149,6 +153,7 @@ class Coverage:
         if self.top is not None and until > self.top:
             missing = Span(self.top + 1, until)
             self.holes.append(Hole(missing, min(self.top_ms, timestamp_ms), timestamp_ms, now_ms))
+            self.fresh.append(self.holes[-1])
             self.found += 1
             self.opened += 1
 

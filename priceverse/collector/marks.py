@@ -44,13 +44,13 @@ class Marks:
         """Note what is in Redis from the process before."""
         self._written[symbol] = missing_of(place, 0)
 
-    def opened(self) -> Words:
-        """Return what has to be written before the trades that are taken now."""
+    def opened(self, *, is_all: bool) -> Words:
+        """Return what has to be written before the trades that are taken now; `is_all` if no others wait."""
         grown = {}
         for symbol, book in self._books.items():
             if book.opened != self._opened[symbol]:
                 self._opened[symbol] = book.opened
-                wider = _wider(self._written.get(symbol), missing(book))
+                wider = _wider(self._written.get(symbol), missing(book, _fresh(book, is_all=is_all)))
                 if wider is not None:
                     self._written[symbol] = wider
                     grown[self._keys[symbol]] = place_of(wider, clock.now_ms())
@@ -74,11 +74,20 @@ class Marks:
         return words
 
 
-def missing(book: Book) -> Missing | None:
-    """Return what may be missing by now, if anything."""
+def _fresh(book: Book, *, is_all: bool) -> list[Hole]:
+    """Return the holes that have opened since the last look, unless what has closed any is being written now."""
+    if book.coverage is None:
+        return []
+    fresh = [] if is_all else list(book.coverage.fresh)
+    book.coverage.fresh.clear()
+    return fresh
+
+
+def missing(book: Book, fresh: Iterable[Hole] = ()) -> Missing | None:
+    """Return what may be missing by now, if anything, beside the `fresh` holes."""
     if book.coverage is None:
         return Missing(book.doubted) if book.doubted is not None else None
-    return _with(replace(hole, found_ms=0, asked=0) for hole in book.coverage.holes)
+    return _with({replace(hole, found_ms=0, asked=0) for hole in (*book.coverage.holes, *fresh)})
 
 
 def place_of(known: Missing, now_ms: int) -> Place:

@@ -38,7 +38,7 @@ class Writer(Protocol):
 class Missed(Protocol):
     """What the streams lack, to be written with the batches: `collector.marks.Marks`."""
 
-    def opened(self) -> Words: ...
+    def opened(self, *, is_all: bool) -> Words: ...
 
     def settled(self) -> Words: ...
 
@@ -46,11 +46,13 @@ class Missed(Protocol):
 class Unmarked:
     """Says that nothing is missing."""
 
-    def opened(self) -> Words:
+    def opened(self, *, is_all: bool) -> Words:  # noqa: ARG002 - as all say it
         """Return nothing to be written."""
         return _NOTHING
 
-    settled = opened
+    def settled(self) -> Words:
+        """Return nothing to be written."""
+        return _NOTHING
 
 
 _NOTHING: Words = MappingProxyType({})
@@ -99,7 +101,8 @@ class Publisher:
             await self._filled.wait()
             if len(self._buffer) < BATCH:
                 await trio.sleep(LINGER_S)
-            await self._write(self._buffer.take(), self.missed.opened())
+            batch = self._buffer.take()
+            await self._write(batch, self.missed.opened(is_all=not self._buffer))
             if not self._buffer and (settled := self.missed.settled()):
                 await self._write([], settled)
             if not self._buffer:

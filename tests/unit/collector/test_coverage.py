@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priceverse.collector.coverage import MOST_PASSED_OVER, RESTARTED_MS, Coverage, Span
+from priceverse.collector.coverage import MOST_PASSED_OVER, RESTARTED_MS, Coverage, Hole, Span
 from tests.fakes.exchange import trade
 
 NOW_MS = 1_790_000_000_000
@@ -150,3 +150,19 @@ def test_rows_lost_one_after_the_other_are_one_hole_whatever_else_is_missing() -
         (6, 6),
     }
     assert coverage.found == 5
+
+
+def test_it_begins_with_what_was_missing_before() -> None:
+    coverage = Coverage()
+    for number in (3, 8, 20):
+        coverage.recall(number, NOW_MS)
+    holes = [Hole(Span(4, 9), 100, 900, NOW_MS), Hole(Span(15, 19), 1000, 1100, NOW_MS), Hole(Span(21, 30), 1, 2, 3)]
+    coverage.reopen(holes, [(20, 2000), (8, 800), (15, 1010), (3, 90)])
+    assert [(*hole.span, hole.since_ms, hole.until_ms) for hole in coverage.holes] == [
+        (4, 7, 100, 800),
+        (9, 9, 800, 900),
+        (16, 19, 1010, 1100),
+    ]
+    assert not coverage.has_room(trade("BTC", "8"))
+    assert coverage.has_room(trade("BTC", "9"))
+    assert coverage.opened == 1
