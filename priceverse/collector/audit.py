@@ -112,6 +112,7 @@ class Audit:
 
     def _look_at_connection(self, tail: Tail) -> None:
         tail.is_whole = tail.is_whole and self._ledger.is_connected and tail.breaks == self._ledger.breaks
+        tail.is_proven = tail.is_proven and tail.is_whole
 
     def _compare(self, symbol: str, book: Book, tail: Tail, page: Page) -> float:
         """Pass on what was missed and move the mark up; return when to look again, seconds from now."""

@@ -13,6 +13,7 @@ from priceverse.collector.backfill import ASKS, GIVE_UP_MS, MOST_MISSING, Backfi
 from priceverse.collector.history import History
 from priceverse.collector.intake import Intake
 from priceverse.collector.ledger import Ledger
+from priceverse.exchanges.protocol import Mark
 from priceverse.model.loss import LossReason
 from priceverse.net.errors import NetError
 from tests.fakes.archive import Archive, Archivist, away
@@ -21,6 +22,7 @@ from tests.unit.collector.conftest import settle
 
 SYMBOLS = {"BTC": "btc-usd"}
 AGES_MS = 5_000
+AT_MS = 1_790_000_000_000
 
 
 @dataclass
@@ -52,7 +54,7 @@ class Scene:
         return gone
 
     def now_ms(self) -> int:
-        return 1_790_000_000_000 + int(trio.current_time() * 1000)
+        return AT_MS + int(trio.current_time() * 1000)
 
     def happen(self, *ids: int, brought: bool = True) -> None:
         """Let trades happen, and come over the connection or not."""
@@ -374,3 +376,56 @@ async def test_what_was_dropped_is_lost_where_it_cannot_be_asked_for(
     unnumbered.ledger.is_redis_away = False
     await trio.sleep(10)
     assert unnumbered.lost == [("btc-usd", began_ms, began_ms, LossReason.DROPPED)]
+
+
+async def test_what_a_predecessor_missed_is_fetched_though_its_live_trades_are_there(
+    unnumbered: Scene, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    await unnumbered.begin(nursery)
+    book = unnumbered.intake.admission.book("BTC")
+    unnumbered.happen(1, 2, 3, 4, 5, brought=False)
+    for number in (1, 4, 5):
+        book.recall(Mark(str(number), unnumbered.now_ms()))
+    book.resume(Mark("1", unnumbered.now_ms()))
+    unnumbered.reconnect()
+    unnumbered.happen(6)
+    assert (book.doubted, book.opened) == (Mark("1", unnumbered.now_ms()), 1)
+    await trio.sleep(5)
+    assert unnumbered.ids == [6, 2, 3]
+    assert unnumbered.lost == []
+    assert (book.doubted, book.sound) == (None, Mark("6", AT_MS))
+
+
+async def test_a_connection_that_has_brought_nothing_proves_nothing(
+    unnumbered: Scene, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    await unnumbered.begin(nursery)
+    unnumbered.happen(1)
+    book = unnumbered.intake.admission.book("BTC")
+    await trio.sleep(5)
+    unnumbered.cut()
+    unnumbered.reconnect()
+    assert book.doubted is not None
+    await trio.sleep(20)
+    assert book.doubted is not None
+    unnumbered.happen(2)
+    await trio.sleep(15)
+    assert book.doubted is None
+
+
+async def test_what_was_dropped_stays_in_doubt_until_it_is_told(
+    unnumbered: Scene, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    await unnumbered.begin(nursery)
+    unnumbered.happen(1, 2, 3)
+    await trio.sleep(5)
+    book = unnumbered.intake.admission.book("BTC")
+    unnumbered.ledger.is_redis_away = True
+    unnumbered.gone = unnumbered.passed[:2]
+    unnumbered.happen(4)
+    await trio.sleep(20)
+    assert (book.doubted, unnumbered.lost) == (Mark("3", AT_MS), [])
+    unnumbered.ledger.is_redis_away = False
+    await trio.sleep(15)
+    assert book.doubted is None
+    assert [reason for *_, reason in unnumbered.lost] == [LossReason.DROPPED]
