@@ -61,7 +61,7 @@ def reading(cbr: Cbr) -> Read:
 
     async def read(day: date) -> Rate:
         url = f"{cbr.url}{'&' if urlsplit(cbr.url).query else '?'}date_req={day:%d/%m/%Y}"
-        tls = client_context(url, None)
+        tls = client_context(url, cbr.tls_ca)
         reply = await fetch(url, timeout_s=cbr.timeout_s, max_bytes=cbr.max_bytes, tls=tls)
         document = parse(reply.body)
         return Rate(document.usd_rub, document.date, now_ms())

@@ -24,7 +24,8 @@ _OF_ALL_VENUES = tuple(
 GRANTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "simulator": ("simulator",),
     "rates": ("redis", "database", "cbr"),
-    "housekeeper": ("alerts", "redis", "aggregation", "api.max_price_age_ms", "cbr", "supervisor.control_socket",
+    "housekeeper": ("alerts", "redis", "aggregation", "api.max_price_age_ms", "supervisor.control_socket",
+                    *(f"cbr.{key}" for key in ("url", "timeout_s", "tls_ca", "max_bytes", "max_age_days")),
                     "database", "retention", "backfill", "pairs", "exchanges"),
     "collector": ("redis", "database", "pairs", "aggregation.stream_keep_s", *_OF_ALL_VENUES),
     "aggregator": ("redis", "database", "pairs", "aggregation", "cbr.max_age_days",
