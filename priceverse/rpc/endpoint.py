@@ -17,6 +17,7 @@ from priceverse.rpc.batch import Batch, Run
 from priceverse.rpc.dispatch import Dispatcher, Waiting
 from priceverse.rpc.envelope import Done, Outcome, Request
 from priceverse.rpc.errors import CallError, Code
+from priceverse.rpc.limits import Quota
 
 MAX_SHOWN_CHARS = 128
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -177,19 +178,23 @@ def _named(request: Request) -> str:
 
 def _of_outcome(outcome: Outcome) -> tuple[Header, ...]:
     """Return the headers that tell how long the answer is good, what it cost, and when to ask again."""
-    kept = _cache_control(outcome.cache_s) if isinstance(outcome, Done) else NO_STORE
-    if outcome.quota is None and isinstance(outcome, Done):
-        return (kept,)
-    headers = [kept]
-    if (quota := outcome.quota) is not None:
-        policy, limit = quota.policy, quota.limit
-        headers.append(("RateLimit-Policy", f'"{policy}";q={limit.requests};w={limit.per_s}'))
-        headers.append(("RateLimit", f'"{policy}";r={quota.remaining};t={ceil(quota.reset_s)}'))
-    if isinstance(outcome, CallError) and outcome.code is Code.UNAUTHORIZED:
+    quota = () if outcome.quota is None else _of_quota(outcome.quota)
+    if isinstance(outcome, Done):
+        return (_cache_control(outcome.cache_s), *quota)
+    headers = [NO_STORE, *quota]
+    if outcome.code is Code.UNAUTHORIZED:
         headers.append(("WWW-Authenticate", "Bearer"))
-    if isinstance(outcome, CallError) and outcome.retry_after_s is not None:
+    if outcome.retry_after_s is not None:
         headers.append(("Retry-After", str(max(1, ceil(outcome.retry_after_s)))))
     return tuple(headers)
+
+
+def _of_quota(quota: Quota) -> tuple[Header, Header]:
+    policy, limit = quota.policy, quota.limit
+    return (
+        ("RateLimit-Policy", f'"{policy}";q={limit.requests};w={limit.per_s}'),
+        ("RateLimit", f'"{policy}";r={quota.remaining};t={ceil(quota.reset_s)}'),
+    )
 
 
 @cache
