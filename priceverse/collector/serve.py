@@ -4,7 +4,7 @@ Nothing of the supervisor is known here: what a process needs of it comes as `Du
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -57,12 +57,14 @@ async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: 
 
     Ready is said when the loops run, whether the exchange answers or not.
     """
-    writer = TradeWriter(settings.redis, settings.aggregation.stream_keep_s)
-    publisher = Publisher(writer, ledger, duties.on_written)
     rest_url = settings.exchanges.venue(exchange).rest_url
-    asker = Asker(settings.exchanges, rest_url)
     ended = None
-    async with trio.open_nursery() as nursery:
+    async with (
+        aclosing(TradeWriter(settings.redis, settings.aggregation.stream_keep_s)) as writer,
+        aclosing(Asker(settings.exchanges, rest_url)) as asker,
+        trio.open_nursery() as nursery,
+    ):
+        publisher = Publisher(writer, ledger, duties.on_written)
         nursery.start_soon(publisher.run)
         nursery.start_soon(_report, settings, duties.child, ledger)
         adapter = ADAPTERS[exchange](settings.symbols(exchange))
@@ -82,8 +84,6 @@ async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: 
             await trio.sleep(ended.stay_away_s)  # a restarted process would not know what the venue asked for
         await publisher.flush(FLUSH_S)
         nursery.cancel_scope.cancel()
-    await asker.aclose()
-    await writer.aclose()
     return None if duties.stopping.is_set() else ended
 
 
@@ -142,8 +142,8 @@ async def _ask(settings: Settings, request: Request) -> bytes:
 
 async def _report(settings: Settings, child: str, ledger: Ledger) -> None:
     """Put the ledger on the bus again and again."""
-    door = RedisDoor(settings.redis)
-    while True:
-        with suppress(RedisUnavailable):  # the publisher says so; the report is old in two seconds anyway
-            await stats.report(door, settings.app.name, child, ledger.snapshot())
-        await trio.sleep(REPORT_EVERY_S)
+    async with RedisDoor(settings.redis) as door:
+        while True:
+            with suppress(RedisUnavailable):  # the publisher says so; the report is old in two seconds anyway
+                await stats.report(door, settings.app.name, child, ledger.snapshot())
+            await trio.sleep(REPORT_EVERY_S)
