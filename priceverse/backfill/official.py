@@ -5,25 +5,21 @@ The rule: a day's rate is what the bank says for that day. The newest one known 
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import date
-from urllib.parse import urlsplit
 
 import trio
 
-from priceverse.clock import now_ms
-from priceverse.config.settings import Cbr
 from priceverse.db import rates
 from priceverse.db.pool import Database
-from priceverse.exchanges.cbr import RateRefused, parse
+from priceverse.exchanges.cbr import RateRefused
 from priceverse.log import get_logger
 from priceverse.model.rate import Rate
 from priceverse.net.errors import NetError
-from priceverse.net.http import fetch
-from priceverse.net.tls import client_context
 
 INTERVAL_S = 0.3
 """The bank names no limit; nobody minds three documents a second."""
 
 Read = Callable[[date], Awaitable[Rate]]
+"""Reads the bank's document of a day. Raises NetError, RateRefused."""
 
 
 class Official:
@@ -54,16 +50,3 @@ class Official:
         self._known[day] = rate
         await rates.save(self._db, rate)
         await trio.sleep(INTERVAL_S)
-
-
-def reading(cbr: Cbr) -> Read:
-    """Return how to read the bank's document of a day. Raises NetError, RateRefused."""
-
-    async def read(day: date) -> Rate:
-        url = f"{cbr.url}{'&' if urlsplit(cbr.url).query else '?'}date_req={day:%d/%m/%Y}"
-        tls = client_context(url, cbr.tls_ca)
-        reply = await fetch(url, timeout_s=cbr.timeout_s, max_bytes=cbr.max_bytes, tls=tls)
-        document = parse(reply.body)
-        return Rate(document.usd_rub, document.date, now_ms())
-
-    return read

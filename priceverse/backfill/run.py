@@ -1,15 +1,17 @@
 """One run over pairs and a range: the ports put together. What `priceverse backfill` and the housekeeper call."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from priceverse.backfill.fill import Filled, Filler, Tell, in_order, settled_after_ms
-from priceverse.backfill.official import Official, reading
+from priceverse.backfill.official import Official
 from priceverse.backfill.plan import spans
 from priceverse.backfill.venues import Venues, asking
 from priceverse.clock import now_ms
 from priceverse.config.settings import Settings
 from priceverse.db.pool import Database
 from priceverse.model.candle import Interval
+from priceverse.net import bank
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ async def backfill(settings: Settings, wanted: Wanted, tell: Tell) -> list[Fille
 def filler(settings: Settings, db: Database) -> Filler:
     """Return a filler that asks the configured venues and the Bank of Russia."""
     venues = Venues(settings, asking(settings), now_ms)
-    return Filler(settings, db, venues, Official(db, reading(settings.cbr)))
+    return Filler(settings, db, venues, Official(db, partial(bank.read, settings.cbr)))
 
 
 async def run(with_filler: Filler, settings: Settings, wanted: Wanted, tell: Tell) -> list[Filled]:

@@ -20,9 +20,9 @@ from priceverse.db.pool import Database
 from priceverse.exchanges.cbr import RateRefused
 from priceverse.log import get_logger
 from priceverse.model.rate import Rate
+from priceverse.net import bank
 from priceverse.net.errors import NetError
 from priceverse.pricing.convert import moscow_day
-from priceverse.rates import source
 from priceverse.rates.keeper import Keeper
 from priceverse.rates.stores import DatabaseStore, RedisStore, Store, keep_in
 
@@ -54,7 +54,7 @@ async def serve(settings: Settings, duties: Duties, keeper: Keeper) -> None:
     door = RedisDoor(settings.redis)
     async with Database(settings.database) as db, trio.open_nursery() as nursery:
         stores = (RedisStore(door), DatabaseStore(db))
-        read = partial(source.read, settings.cbr)
+        read = partial(bank.read, settings.cbr)
         nursery.start_soon(keep, settings.cbr, keeper, stores, read, duties.count)
         nursery.start_soon(_report, door, settings.app.name, duties.child, keeper)
         await duties.ready()

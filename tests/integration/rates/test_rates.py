@@ -17,8 +17,8 @@ from priceverse.bus.client import RedisDoor
 from priceverse.config.settings import Cbr, Database, Redis, Settings
 from priceverse.exchanges.cbr import RateRefused
 from priceverse.model.rate import Rate
+from priceverse.net.bank import read as read_bank
 from priceverse.net.errors import NetError
-from priceverse.rates import source
 from priceverse.rates.keeper import Keeper
 from priceverse.rates.serve import Duties, serve, today
 from tests.fakes.remote import HOST, raw_server, read_request
@@ -174,7 +174,7 @@ async def test_a_jump_is_held_across_restarts(
 async def test_what_is_no_rate_is_refused(nursery: trio.Nursery, bank: Bank, fault: type[Exception]) -> None:
     cbr = Cbr(url=await bank.open(nursery), max_bytes=2048)
     with trio.fail_after(DEADLINE_S), pytest.raises(fault):
-        await source.read(cbr)
+        await read_bank(cbr)
 
 
 async def test_a_hundred_megabytes_are_not_read(nursery: trio.Nursery) -> None:
@@ -190,5 +190,5 @@ async def test_a_hundred_megabytes_are_not_read(nursery: trio.Nursery) -> None:
 
     cbr = Cbr(url=f"http://{HOST}:{await raw_server(nursery, pour)}/")
     with trio.fail_after(DEADLINE_S), pytest.raises(NetError, match="a reply of more than 1048576 bytes"):
-        await source.read(cbr)
+        await read_bank(cbr)
     assert sent < 50 << 20

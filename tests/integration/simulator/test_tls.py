@@ -14,8 +14,8 @@ from priceverse.collector.serve import Duties, serve
 from priceverse.config.load import load
 from priceverse.config.settings import Redis, Settings
 from priceverse.model.exchange import Exchange
+from priceverse.net import bank
 from priceverse.net.errors import NetError
-from priceverse.rates import source
 from tests.integration.simulator.conftest import Market
 
 DEADLINE_S = 60.0
@@ -72,9 +72,9 @@ async def test_every_venue_over_tls(start: Start, folder: Path, redis_settings: 
 async def test_the_bank_over_tls(start: Start, folder: Path, redis_settings: Redis) -> None:
     settings = pointed(await start(tls=folder), folder, redis_settings)
     with trio.fail_after(DEADLINE_S):
-        assert (await source.read(settings.cbr)).usd_rub > 0
+        assert (await bank.read(settings.cbr)).usd_rub > 0
         with pytest.raises(NetError, match="certificate refused"):
-            await source.read(settings.cbr.model_copy(update={"tls_ca": None}))
+            await bank.read(settings.cbr.model_copy(update={"tls_ca": None}))
 
 
 @pytest.mark.parametrize("exchange", [Exchange.KRAKEN, Exchange.KUCOIN])
