@@ -21,7 +21,7 @@ import trio
 from priceverse.api.breaker import Neighbour
 from priceverse.bus import keys, replies
 from priceverse.bus.client import RedisDoor
-from priceverse.bus.replies import Kept
+from priceverse.bus.replies import Kept, Taken
 from priceverse.metrics import catalogue
 from priceverse.metrics import tally as metrics
 from priceverse.rpc.envelope import encode
@@ -36,6 +36,8 @@ Make = Callable[[], Awaitable[msgspec.Struct]]
 POLL_S = 0.05
 WAIT_S = 3.0
 """So long one process waits for another's reply before it makes its own."""
+
+NOTHING = Taken(None, is_ours=False)
 
 CHOSEN = Limit(300, 60)
 """So many replies about ranges that clients chose one process keeps: Redis holds the trades as well, and has an end."""
@@ -119,8 +121,11 @@ class KeptReplies:
             flight.done.set()
 
     async def _answer(self, flight: "Flight", question: "Question", make: Make) -> None:
-        kept, locked = await self._take(question)
-        if kept is not None and self._is_fresh(kept, question):
+        made_after_ms = self._now_ms() - round(question.fresh_s * 1000)
+        keeps = self._has_room(question.keeping)
+        taken = await self._take(question, made_after_ms, lock=keeps)
+        kept = taken.kept
+        if kept is not None and kept.made_ms > made_after_ms:
             self.tally.hits += 1
             metrics.count(catalogue.CACHE, 1, "replies", "hit")
             flight.body = kept.body
@@ -128,7 +133,7 @@ class KeptReplies:
         try:
             flight.value = await make()
         except CallError as fault:
-            if locked:
+            if taken.is_ours:
                 await self._quietly(partial(replies.release, self._door, question.key))
             if kept is None or fault.code is not Code.DATABASE or not question.keeping.has_stale:
                 raise
@@ -137,28 +142,36 @@ class KeptReplies:
             return
         self.tally.misses += 1
         metrics.count(catalogue.CACHE, 1, "replies", "miss")
-        self._nursery.start_soon(self._keep, question, flight.value)
+        if keeps:
+            self._nursery.start_soon(self._keep, question, flight.value)
 
-    async def _take(self, question: "Question") -> tuple[Kept | None, bool]:
+    async def _take(self, question: "Question", made_after_ms: int, *, lock: bool) -> Taken:
         """Return what is kept, and whether it is for us to make it anew; wait a while for whoever else does."""
-        kept = await self._quietly(partial(replies.look, self._door, question.key))
+        ask = partial(replies.take, self._door, question.key, made_after_ms=made_after_ms, lock=lock)
+        best = NOTHING
         with trio.move_on_after(WAIT_S):
-            while kept is None or not self._is_fresh(kept, question):
-                locked = await self._quietly(partial(replies.lock, self._door, question.key))
-                if locked is not False:  # None: Redis is away, there is nobody to wait for
-                    return kept, locked is True
+            while taken := await self._quietly(ask):  # without Redis there is nobody to wait for
+                best = Taken(taken.kept or best.kept, taken.is_ours)
+                if not lock or best.is_ours or (best.kept is not None and best.kept.made_ms > made_after_ms):
+                    break
                 await trio.sleep(POLL_S)
-                kept = await self._quietly(partial(replies.look, self._door, question.key)) or kept
-        return kept, False
+        return best
 
     async def _keep(self, question: "Question", value: msgspec.Struct) -> None:
         kept = Kept(self._now_ms(), encode(value))
-        if len(kept.body) <= question.keeping.most_bytes and self._may_keep(question.keeping):
+        if len(kept.body) <= question.keeping.most_bytes and self._spend(question.keeping):
             await self._quietly(partial(replies.keep, self._door, question.key, kept, question.keeping.ttl_s))
         else:
             await self._quietly(partial(replies.release, self._door, question.key))
 
-    def _may_keep(self, keeping: Keeping) -> bool:
+    def _has_room(self, keeping: Keeping) -> bool:
+        """Tell whether one more reply may be kept: else nobody would find it, and nobody need wait for it."""
+        if keeping.limit is None:
+            return True
+        quota, _ = spend("keep", keeping.limit, self._kept_us[0], self._now_ms() * 1000)
+        return not quota.wait_s
+
+    def _spend(self, keeping: Keeping) -> bool:
         if keeping.limit is None:
             return True
         quota, self._kept_us[0] = spend("keep", keeping.limit, self._kept_us[0], self._now_ms() * 1000)
@@ -170,9 +183,6 @@ class KeptReplies:
             return await self._redis.ask(ask)
         except CallError:
             return None
-
-    def _is_fresh(self, kept: Kept, question: "Question") -> bool:
-        return self._now_ms() - kept.made_ms < question.fresh_s * 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,17 +19,30 @@ class Kept:
     body: bytes
 
 
-async def look(door: RedisDoor, key: str) -> Kept | None:
-    """Return what is kept under `key`. Raises RedisUnavailable."""
-    return await door.run(lambda client: _decode(client.get(key)))
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was kept, if anything; with `is_ours` the caller is now the one to make it anew.
+
+    It has `keys.LOCK_MS` for it.
+    """
+
+    kept: Kept | None
+    is_ours: bool
 
 
-async def lock(door: RedisDoor, key: str) -> bool:
-    """Tell whether the caller is now the one to make what `key` is to hold; it has `keys.LOCK_MS` for it.
+async def take(door: RedisDoor, key: str, *, made_after_ms: int, lock: bool) -> Taken:
+    """Return what is kept under `key`; with `lock`, take the lock if that is not made after `made_after_ms`.
 
     Raises RedisUnavailable.
     """
-    return await door.run(lambda client: bool(client.set(keys.lock(key), b"", nx=True, px=keys.LOCK_MS)))
+
+    def work(client: redis.Redis) -> Taken:
+        kept = _decode(client.get(key))
+        if not lock or (kept is not None and kept.made_ms > made_after_ms):
+            return Taken(kept, is_ours=False)
+        return Taken(kept, bool(client.set(keys.lock(key), b"", nx=True, px=keys.LOCK_MS)))
+
+    return await door.run(work)
 
 
 async def keep(door: RedisDoor, key: str, kept: Kept, ttl_s: int) -> None:

@@ -45,8 +45,11 @@ class Database:
     `async with Database(settings) as db`, or `open` and `aclose`; neither waits for PostgreSQL.
     """
 
-    def __init__(self, settings: config.Database, hosts: Sequence[str] = ()) -> None:
-        """Connect to one of `hosts`, standbys first, instead of the configured one."""
+    def __init__(self, settings: config.Database, hosts: Sequence[str] = (), *, reads: bool = False) -> None:
+        """Connect to one of `hosts`, standbys first, instead of the configured one.
+
+        Who only `reads` spares the round trips of a transaction: at READ COMMITTED each statement sees its own moment.
+        """
         self._settings = settings
         self._place = place(settings, hosts)
         self._limiter = trio.CapacityLimiter(settings.pool.max)
@@ -54,7 +57,7 @@ class Database:
         self._last_fault = _LastFault()
         self._pool = ConnectionPool(
             connection_class=_reporting(self._last_fault, self._place),
-            kwargs=parameters(settings, hosts=hosts),
+            kwargs={**parameters(settings, hosts=hosts), "autocommit": reads},
             min_size=settings.pool.min,
             max_size=settings.pool.max,
             open=False,
@@ -86,7 +89,7 @@ class Database:
             await trio.to_thread.run_sync(self._pool.close)
 
     async def run(self, fn: Callable[[psycopg.Connection], T]) -> T:
-        """Run `fn` in a worker thread, in one transaction: committed when it returns, else rolled back.
+        """Run `fn` in a worker thread, in one transaction (but for reads): committed when it returns, else rolled back.
 
         Raises DatabaseUnavailable; when cut off in the middle of a commit, the commit may have happened. A server that
         does not answer any more, and cancellation, cut the connection.

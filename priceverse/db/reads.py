@@ -39,8 +39,9 @@ class ReadDatabase(Database):
     """A pool on the primary and one on the replicas, both of the role that only reads."""
 
     def __init__(self, settings: config.Database) -> None:
-        super().__init__(reading(settings))
-        self._replicas = Database(reading(settings), settings.read_hosts) if settings.read_hosts else None
+        super().__init__(reading(settings), reads=True)
+        hosts = settings.read_hosts
+        self._replicas = Database(reading(settings), hosts, reads=True) if hosts else None
         self._max_lag_s = settings.max_replica_lag_s
         self._look_at_s = 0.0
         self._looking = trio.Lock()
@@ -65,7 +66,7 @@ class ReadDatabase(Database):
             await self._replicas.aclose()
 
     async def run(self, fn: Callable[[psycopg.Connection], T]) -> T:
-        """Run `fn`, which only reads, in one transaction, maybe anew on another server. Raises DatabaseUnavailable."""
+        """Run `fn`, which only reads, maybe anew on another server. Raises DatabaseUnavailable."""
         replicas = self._replicas
         if replicas is None:
             return await super().run(fn)

@@ -372,7 +372,17 @@ def rss_mib(pid: int) -> float:
 
 
 def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(each) for task in tasks for each in (task / "children").read_text().split()]
+
+
+def below(pid: int) -> list[int]:
+    """Return the children of a process, and theirs, and so on."""
+    return [each for child in children(pid) for each in (child, *below(child))]
+
+
+def command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0]
 
 
 def _open_files() -> int:

@@ -226,3 +226,36 @@ async def test_rubbish_under_the_key_is_no_reply(processes, redis_settings):
     with connect_redis(redis_settings) as redis:
         redis.set(keys.chart(*KEY), b"rubbish")
     assert (await one.get()).number == 1
+
+
+async def test_nobody_waits_for_what_will_not_be_kept(processes, redis_settings):
+    one, two = processes
+    for n in range(310):
+        await one.get(topic=Topic.RANGE, key=("btc-usd", "1hour", str(n)))
+    one.gate = trio.Event()
+    one.begun = trio.Event()
+    async with trio.open_nursery() as asking:
+        asking.start_soon(one.get, None, Topic.RANGE)
+        await one.begun.wait()
+        assert (await two.get(topic=Topic.RANGE)).number == 1
+        one.gate.set()
+    assert two.makes == 1
+
+
+async def test_who_takes_nothing_kept_takes_what_was_made_meanwhile(processes, redis_settings):
+    one, two = processes
+    one.gate = trio.Event()
+    answers = []
+
+    async def ask():
+        answers.append(await two.get(two.replies.no_older_than(0)))
+
+    async with trio.open_nursery() as asking:
+        asking.start_soon(one.get)
+        await one.begun.wait()
+        one.now_ms += 100
+        asking.start_soon(ask)
+        await trio.sleep(0.1)
+        one.gate.set()
+    assert answers == [Answer(1)]
+    assert two.makes == 0
