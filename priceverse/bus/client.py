@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
+from priceverse.bus import pages
 from priceverse.config.settings import Redis as RedisSettings
 from priceverse.metrics import catalogue, tally
 
@@ -33,9 +34,6 @@ AWAY = (
 )
 AWAY_PREFIXES = ("MISCONF", "NOREPLICAS", "NOAUTH", "LOADING", "UNKILLABLE", "BUSY ")
 """Replies for which redis-py has no class: it cannot write its snapshot, it is busy with a script …"""
-
-STREAM_READS = ("XREAD", "XREADGROUP", "XRANGE")
-"""Their replies stay as Redis sends them: a dictionary per entry costs more than decoding the trade."""
 
 
 class RedisUnavailable(Exception):  # noqa: N818 - the state it reports
@@ -71,8 +69,8 @@ def connect(settings: RedisSettings, *, extra_timeout_s: float = 0.0) -> redis.R
         protocol=2,  # the reply shapes that our decoders expect
         **tls,  # type: ignore[arg-type]  # a plain dict of keyword arguments
     )
-    for command in STREAM_READS:
-        client.set_response_callback(command, lambda reply, **_: reply)
+    for command, decoded in pages.READS.items():
+        client.set_response_callback(command, decoded)
     return client
 
 

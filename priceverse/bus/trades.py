@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import redis
 
-from priceverse.bus import keys, marks
+from priceverse.bus import keys, marks, pages
 from priceverse.bus.client import RedisDoor, RedisUnavailable, at_the_door, executed, pipeline
-from priceverse.bus.entries import BEGINNING, Received, StreamId, decode, encode
+from priceverse.bus.entries import BEGINNING, Received, StreamId, encode
 from priceverse.bus.group import GroupLost, group_checked
+from priceverse.bus.pages import SIZE, Page
 from priceverse.bus.trim import trim
 from priceverse.clock import now_ms
 from priceverse.config.settings import Redis as RedisSettings
@@ -26,8 +26,8 @@ from priceverse.pricing.entry import Entry
 __all__ = ["BEGINNING", "Entries", "GroupLost", "Received", "StreamId", "TradeReader", "TradeWriter", "page"]
 
 TRIM_EVERY_MS = 10_000
-PAGE = 1000
-"""Most entries of one stream in one read."""
+PAGES = 4
+"""Most pages of one stream in one read: while one is decoded, Redis makes the next."""
 
 BLOCK_S = 0.5
 """How long a read waits for the first entry; shorter than any command's timeout, and how long stopping may take."""
@@ -37,19 +37,15 @@ BLOCK_S = 0.5
 class Entries:
     """What one read of one stream gave, in its order.
 
-    Every entry whose id is below `complete_ms` has now been read, whether or not there was any. `unreadable` entries
-    were skipped: somebody else wrote to our stream.
+    Every entry whose id is below `complete_ms` has now been read, whether or not there was any; `is_full` if there may
+    be more. `unreadable` entries were skipped: somebody else wrote to our stream.
     """
 
     trades: Sequence[Entry]
     last: StreamId | None
     complete_ms: int
     unreadable: int = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Tell whether there may be more: the read stopped at its limit."""
-        return len(self.trades) + self.unreadable >= PAGE
+    is_full: bool = False
 
 
 Found = dict[str, Entries]
@@ -118,25 +114,29 @@ class TradeReader:
         with pipeline(client) as pipe:
             pipe.time()  # first: whatever is appended after this moment has an id of at least this
             if followed:
-                pipe.execute_command(*("XREAD", "COUNT", PAGE), *_streams(followed, map(str, followed.values())))
+                pipe.execute_command(*("XREAD", "COUNT", SIZE), *_streams(followed, map(str, followed.values())))
             if owned:
-                group = ("XREADGROUP", "GROUP", keys.GROUP, self._consumer, "COUNT", PAGE, "BLOCK", int(BLOCK_S * 1000))
-                pipe.execute_command(*group, *_streams(owned, (">" for _ in owned)))
+                group = ("XREADGROUP", "GROUP", keys.GROUP, self._consumer, "COUNT", SIZE)
+                streams = _streams(owned, (">" for _ in owned))
+                pipe.execute_command(*group, "BLOCK", int(BLOCK_S * 1000), *streams)
+                for _ in range(PAGES - 1):
+                    pipe.execute_command(*group, *streams)
             at, *replies = group_checked(pipe)
         at_ms = _milliseconds(at)
-        others = _by_pair(followed, replies.pop(0), at_ms) if followed else {}
-        return (_by_pair(owned, replies.pop(0), at_ms) if owned else {}), others
+        others = {pair: _entries([replies[0]], pair, at_ms) for pair in followed}
+        read = replies[1:] if followed else replies
+        return {pair: _entries(read, pair, at_ms) for pair in owned}, others
 
 
 async def page(door: RedisDoor, pair: str, after: StreamId) -> Entries:
-    """Return the next entries after `after`, at most `PAGE`, whoever owns the pair. Raises RedisUnavailable."""
+    """Return the next entries after `after`, one page, whoever owns the pair. Raises RedisUnavailable."""
 
     def work(client: redis.Redis) -> Entries:
         with pipeline(client) as pipe:
             pipe.time()
-            pipe.execute_command("XRANGE", keys.trades(pair), f"({after}", "+", "COUNT", PAGE)
-            at, raw = executed(pipe)
-        return _entries(raw, _milliseconds(at))
+            pipe.execute_command("XRANGE", keys.trades(pair), f"({after}", "+", "COUNT", SIZE)
+            at, found = executed(pipe)
+        return _joined([pages.page(found)], _milliseconds(at))
 
     return await door.run(work)
 
@@ -145,21 +145,19 @@ def _streams(pairs: Iterable[str], starts: Iterable[str]) -> tuple[str, ...]:
     return ("STREAMS", *map(keys.trades, pairs), *starts)
 
 
-def _by_pair(pairs: Iterable[str], reply: Any, at_ms: int) -> Found:  # noqa: ANN401 - as Redis sends it
-    raw = {name.decode(): entries for name, entries in reply or ()}
-    return {pair: _entries(raw.get(keys.trades(pair), ()), at_ms) for pair in pairs}
+def _entries(replies: Sequence[Mapping[str, Page]], pair: str, at_ms: int) -> Entries:
+    stream = keys.trades(pair)
+    return _joined([reply[stream] for reply in replies if stream in reply], at_ms)
 
 
-def _entries(raw: Sequence[tuple[bytes, list[bytes]]], at_ms: int) -> Entries:
-    trades: list[Entry] = []
-    for identifier, fields in raw:
-        try:
-            trades.append(decode(identifier, fields))
-        except ValueError:
-            continue  # counted below
-    last = StreamId.parse(raw[-1][0]) if raw else None
-    complete_ms = last.ms if last and len(raw) >= PAGE else at_ms
-    return Entries(trades, last, complete_ms, unreadable=len(raw) - len(trades))
+def _joined(read: Sequence[Page], at_ms: int) -> Entries:
+    """Put the pages of one read together, which began at `at_ms`."""
+    if not read:
+        return Entries([], None, at_ms)
+    last, is_full = read[-1].last, read[-1].is_full
+    trades = [trade for each in read for trade in each.trades] if len(read) > 1 else read[0].trades
+    unreadable = sum(each.unreadable for each in read)
+    return Entries(trades, last, last.ms if last and is_full else at_ms, unreadable, is_full)
 
 
 def _milliseconds(redis_time: tuple[int, int]) -> int:

@@ -12,7 +12,8 @@ from redis.exceptions import ResponseError
 from priceverse.bus import group, keys, prices, rates, stats, trades
 from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.bus.entries import BEGINNING, StreamId
-from priceverse.bus.trades import PAGE, GroupLost, Received, TradeReader, TradeWriter, page
+from priceverse.bus.pages import SIZE
+from priceverse.bus.trades import PAGES, GroupLost, Received, TradeReader, TradeWriter, page
 from priceverse.clock import now_ms
 from priceverse.config.settings import Redis
 from priceverse.model.exchange import Side
@@ -75,12 +76,24 @@ async def test_complete_says_up_to_where_nothing_is_missing(door, reader, writer
 
 
 async def test_a_full_page_is_complete_up_to_its_last_entry_only(door, writer):
-    await writer.publish([received(number) for number in range(PAGE + 5)])
+    await writer.publish([received(number) for number in range(SIZE + 5)])
     first = await page(door, PAIR, BEGINNING)
-    assert (len(first.trades), first.is_full, first.complete_ms) == (PAGE, True, first.last.ms)
+    assert (len(first.trades), first.is_full, first.complete_ms) == (SIZE, True, first.last.ms)
     rest = await page(door, PAIR, first.last)
     assert (len(rest.trades), rest.is_full) == (5, False)
     assert rest.complete_ms >= rest.last.ms
+
+
+@pytest.mark.parametrize(("beyond", "is_full"), [(1, True), (0, True), (-1, False)])
+async def test_a_read_is_pages_in_a_row(door, reader, writer, beyond, is_full):
+    count = PAGES * SIZE + beyond
+    await writer.publish([received(number) for number in range(count)])
+    await group.seek(door, PAIR, BEGINNING)
+    first = (await reader.read([PAIR], {}))[0][PAIR]
+    assert ids(first) == [str(number) for number in range(min(count, PAGES * SIZE))]
+    assert (first.is_full, first.complete_ms == first.last.ms) == (is_full, is_full)
+    rest = (await reader.read([PAIR], {}))[0][PAIR]
+    assert (len(rest.trades), rest.is_full) == (max(beyond, 0), False)
 
 
 async def test_entries_of_others_are_counted_and_passed_over(door, writer):
