@@ -11,12 +11,22 @@ from typing import Any
 
 from priceverse.config import grants
 from priceverse.config.settings import PoolSize, Settings
-from supervisor.spec import Autoscale, ChildSpec, ListenerSpec, PoolSpec, Strategy, TreeSpec
+from supervisor.spec import Autoscale, ChildSpec, ListenerSpec, PoolSpec, Strategy, TreeSpec, ZygoteSpec
 
 API_LISTENER = "api"
 MIB = 1024 * 1024
 LEAN = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
 """Environment of every child: worker threads otherwise cost glibc an arena each; logs reach the shipper at once."""
+
+WITHOUT = ("PRICEVERSE_", "CREDENTIALS_DIRECTORY")
+"""What no child inherits: settings come by the pipe, and no secret stands in /proc."""
+WARM = (
+    "priceverse.child",
+    "priceverse.alerts.serve",
+    *(f"priceverse.housekeeper.{work}" for work in ("filling", "keeping", "rolling")),
+    *(f"priceverse.{role}.serve" for role in ("rates", "collector", "aggregator", "api")),
+)
+"""What the zygote imports: most of what the roles do."""
 
 
 def tree(settings: Settings) -> TreeSpec:
@@ -32,6 +42,7 @@ def tree(settings: Settings) -> TreeSpec:
         pools=(_aggregators(settings), _handlers(settings)),
         listeners=(ListenerSpec(name=API_LISTENER, host=settings.app.host, port=settings.app.port),),
         control=settings.supervisor.control_socket,
+        zygote=ZygoteSpec(modules=WARM, env=LEAN, without_env=WITHOUT) if settings.supervisor.warm_start else None,
         fixed={"metrics.listen": settings.metrics.listen},
     )
 
@@ -50,8 +61,9 @@ def _child(
         name=name or role,
         role=role,
         argv=(sys.executable, "-m", f"priceverse.{role}", name or role),  # the name is for whoever reads `ps`
+        is_warm=True,
         env=LEAN,
-        without_env=("PRICEVERSE_", "CREDENTIALS_DIRECTORY"),  # settings come by the pipe; no secret in /proc
+        without_env=WITHOUT,
         settings=part,
         order=order,
         ready_timeout_s=settings.supervisor.ready_timeout_s,

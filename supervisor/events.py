@@ -41,6 +41,8 @@ class Name(StrEnum):
     RELOAD_REFUSED = "reload_refused"
     ROOT_STALLED = "root_stalled"
     ORPHAN_REAPED = "orphan_reaped"
+    ZYGOTE_WARM = "zygote_warm"
+    ZYGOTE_EXITED = "zygote_exited"
     CONTROL_CHANGE = "control_change"
     CONTROL_DENIED = "control_denied"
     CONTROL_FAILED = "control_failed"
@@ -62,6 +64,7 @@ LEVELS: Mapping[str, str] = {
     Name.RELOAD_REFUSED: "warning",
     Name.ROOT_STALLED: "warning",
     Name.ORPHAN_REAPED: "warning",
+    Name.ZYGOTE_EXITED: "warning",
     Name.CONTROL_DENIED: "warning",
     Name.CONTROL_FAILED: "error",
 }

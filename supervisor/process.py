@@ -1,8 +1,8 @@
 """One running child: spawned here, heard here, waited for here.
 
-Carries out what `machine` decides. The rules: `subprocess.Popen` on the main thread only (PR_SET_PDEATHSIG follows the
-spawning thread, and trio's own spawning thread retires after 10 s), waiting on a pidfd, and nothing that a child left
-running in its session outlives it.
+Carries out what `machine` decides. The rules: a child is executed, or forked by the zygote, from the main thread only
+(PR_SET_PDEATHSIG follows the parent thread, and trio's own spawning thread retires after 10 s), waiting on a pidfd, and
+nothing that a child left running in its session outlives it.
 """
 
 import contextlib
@@ -10,28 +10,31 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
 from supervisor import procfs, wire
 from supervisor.errors import WireError
-from supervisor.spec import ChildSpec
+from supervisor.spec import ChildSpec, ZygoteSpec
+from supervisor.zygote import Order, Zygote
 
 _OUTBOX_FRAMES = 64
 _STACKS_MAX_BYTES = 64 * 1024
 _ROOT_ONLY = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", wire.PIPE_VARIABLE)  # beginnings of names
 
+Wait = Callable[[], int]
+
 
 class Process:
     """A child's process with its pipe. Use `spawn`."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], pipe: socket.socket, stacks_fd: int) -> None:
-        self.pid = popen.pid
-        seen = procfs.usage(popen.pid)
+    def __init__(self, pid: int, wait: Wait, pipe: socket.socket, stacks_fd: int) -> None:
+        self.pid = pid
+        seen = procfs.usage(pid)
         self.started_ticks = seen.started_ticks if seen else 0
-        self._popen = popen
-        self._pidfd = os.pidfd_open(popen.pid)
+        self._wait = wait
+        self._pidfd = os.pidfd_open(pid)
         self._pipe = trio.socket.from_stdlib_socket(pipe)
         self._stacks_fd = stacks_fd
         self._stacks_read = 0
@@ -87,7 +90,7 @@ class Process:
         """Kill what it left in its process group, release everything, return its code (negative: the signal)."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)  # the group id cannot be anybody else's before the wait below
-        return self._popen.wait()
+        return self._wait()
 
     def close(self) -> None:
         self._pipe.close()
@@ -103,35 +106,50 @@ class Process:
         return os.pread(self._stacks_fd, size - start, start).decode(errors="replace")
 
 
-def spawn(spec: ChildSpec, listeners: Mapping[str, int]) -> Process:
+def spawn(spec: ChildSpec, listeners: Mapping[str, int], zygote: Zygote | None) -> Process:
     """Start the child in a session of its own and queue its welcome; raises OSError. Main thread only.
 
     `listeners` are the descriptors it inherits, by name.
     """
     ours, theirs = socket.socketpair()
     stacks_fd = os.memfd_create("stacks", os.MFD_CLOEXEC)
-    inherited = {name: listeners[name] for name in spec.listeners}
-    pipe_variable = f"{theirs.fileno()}:{stacks_fd}:{os.getpid()}"
+    fds = (theirs.fileno(), stacks_fd, *(listeners[name] for name in spec.listeners))
     try:
-        popen = subprocess.Popen(  # noqa: S603 -- running what the tree describes is the purpose
-            spec.argv,
-            stdin=subprocess.DEVNULL,
-            env=_environment(spec) | {wire.PIPE_VARIABLE: pipe_variable},
-            pass_fds=(theirs.fileno(), stacks_fd, *inherited.values()),
-            start_new_session=True,
-        )
+        pid, wait, numbers = _fork(spec, fds, zygote) or _execute(spec, fds)
     except BaseException:
         ours.close()
         os.close(stacks_fd)
         raise
     finally:
         theirs.close()
-    process = Process(popen, ours, stacks_fd)
-    process.tell(_welcome(spec, inherited))
+    process = Process(pid, wait, ours, stacks_fd)
+    process.tell(_welcome(spec, dict(zip(spec.listeners, numbers[2:], strict=True))))
     return process
 
 
-def _environment(spec: ChildSpec) -> dict[str, str]:
+def _fork(spec: ChildSpec, fds: Sequence[int], zygote: Zygote | None) -> tuple[int, Wait, Sequence[int]] | None:
+    """Start it through the zygote, if it is meant to and can be."""
+    if zygote is None or spec.module is None:
+        return None
+    forked = zygote.fork(Order(spec.module, spec.argv[3:], environment(spec)), fds)
+    if forked is None:
+        return None
+    return forked.pid, lambda: os.waitstatus_to_exitcode(os.waitpid(forked.pid, 0)[1]), forked.fds
+
+
+def _execute(spec: ChildSpec, fds: Sequence[int]) -> tuple[int, Wait, Sequence[int]]:
+    popen = subprocess.Popen(  # noqa: S603 -- running what the tree describes is the purpose
+        spec.argv,
+        stdin=subprocess.DEVNULL,
+        env=environment(spec) | {wire.PIPE_VARIABLE: f"{fds[0]}:{fds[1]}:{os.getpid()}"},
+        pass_fds=fds,
+        start_new_session=True,
+    )
+    return popen.pid, popen.wait, fds
+
+
+def environment(spec: ChildSpec | ZygoteSpec) -> dict[str, str]:
+    """Return what a process inherits of the root's environment, with what its description adds."""
     hidden = _ROOT_ONLY + spec.without_env
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     return inherited | dict(spec.env)

@@ -27,7 +27,7 @@ _PROCESS = {
     "listeners",
     "beat_interval_s",
 }  # of a child: part of its process
-_ROOT = ("listeners", "control", "control_group")
+_ROOT = ("listeners", "control", "control_group", "zygote")
 _LIVE_S = 5.0
 
 
@@ -162,6 +162,8 @@ class Reloader:
         if made.refused:
             self._tree.report(Name.RELOAD_REFUSED, fault="; ".join(made.refused))
         self._tree.spec = new
+        if self._tree.zygote is not None:
+            self._tree.zygote.renew()
         parts = _parts(new)
         for name in made.removed:
             self._remove(name)

@@ -133,6 +133,9 @@ async def _run(spec: TreeSpec, hooks: _Hooks, ground: _Ground, task_status: trio
         nursery.start_soon(_announce, running, hooks.on_ready)
         _listen_to_beats(tree, hooks.on_beat)
         _populate(running)
+        if tree.zygote is not None:
+            nursery.start_soon(tree.zygote.keep)
+        nursery.start_soon(_open, tree)
         task_status.started(running)
         await tree.stopped.wait()
         nursery.cancel_scope.cancel()
@@ -145,7 +148,13 @@ def _populate(running: Running) -> None:
         running.tree.add(child)
     for pool in running.tree.spec.pools:
         running.fleet.open(pool)
-    running.tree.open()
+
+
+async def _open(tree: Tree) -> None:
+    """Let the children start, as soon as the zygote, if there is one, can fork them."""
+    if tree.zygote is not None:
+        await tree.zygote.settled.wait()
+    tree.open()
 
 
 def _record(ground: _Ground, tree: Tree) -> None:

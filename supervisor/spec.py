@@ -6,6 +6,7 @@ The rule: a bad value raises `SpecError` naming the field, what came and what is
 
 import re
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -40,11 +41,13 @@ class Strategy(StrEnum):
 class ChildSpec:
     """One process. `settings` (JSON) travel over its pipe and never appear in argv or environment.
 
-    It inherits the root's environment, less what begins with one of `without_env`, plus `env`.
+    It inherits the root's environment, less what begins with one of `without_env`, plus `env`. `is_warm` has it forked
+    by the tree's zygote, as far as there is one: then `argv` is `(sys.executable, "-m", module, …)`.
     """
 
     name: str
     argv: tuple[str, ...]
+    is_warm: bool = False
     role: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     without_env: tuple[str, ...] = ()
@@ -72,7 +75,14 @@ class ChildSpec:
             _check(getattr(self, limit) > 0, f"{where}: {limit}", getattr(self, limit), "seconds above 0")
         _check(self.beat_misses >= 1, f"{where}: beat_misses", self.beat_misses, "1 or more")
         _check(self.stop_signal in signal.valid_signals(), f"{where}: stop_signal", self.stop_signal, "a signal number")
+        is_module = self.argv[:2] == (sys.executable, "-m") and len(self.argv) > 2
+        _check(is_module or not self.is_warm, f"{where}: argv", self.argv, "sys.executable, -m, module … if is_warm")
         self._check_memory(where)
+
+    @property
+    def module(self) -> str | None:
+        """Return the module that a zygote runs, None if the child is always executed."""
+        return self.argv[2] if self.is_warm else None
 
     def _check_memory(self, where: str) -> None:
         soft, hard = self.memory_soft_bytes, self.memory_hard_bytes
@@ -143,6 +153,18 @@ class PoolSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ZygoteSpec:
+    """The process that imports `modules` once and forks the children that are `is_warm`.
+
+    Its environment is made as a child's: what an interpreter reads when it starts (`PYTHON…`, `MALLOC_…`) belongs here.
+    """
+
+    modules: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    without_env: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSpec:
     """A listening socket that the root binds once and hands to children: TCP (port 0 = any free one) or unix."""
 
@@ -172,6 +194,7 @@ class TreeSpec:
     control_group: str | None = None
     backoff: Backoff = field(default_factory=Backoff)
     intensity: Intensity = field(default_factory=Intensity)
+    zygote: ZygoteSpec | None = None
     fixed: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ from supervisor.machine import Input, Kind, Life, Rules, State
 from supervisor.process import Process
 from supervisor.spec import ChildSpec, TreeSpec
 from supervisor.wire import JSON
+from supervisor.zygote import Zygote
 
 _BURST_FRAMES = 512
 _FRAMES_PER_S = 256.0
@@ -93,6 +94,9 @@ class Tree:
         self._indices = count()
         self.asks = Asks()
         self.oom_kills = oom.OomKills(oom.counter())
+        self.zygote = (
+            Zygote(spec.zygote.modules, process.environment(spec.zygote), self.report) if spec.zygote else None
+        )
 
     # --- children
 
@@ -239,7 +243,7 @@ class Tree:
         slot.spawned_at = slot.beat_at = slot.progress_at = trio.current_time()
         slot.beat, slot.methods, slot.is_greeted = None, frozenset(), False
         try:
-            slot.process = process.spawn(slot.spec, self.listeners)
+            slot.process = process.spawn(slot.spec, self.listeners, self.zygote)
         except OSError as fault:
             self._ended(slot, Exit(error=f"cannot start {slot.spec.argv[0]}: {fault.strerror}"))
             return

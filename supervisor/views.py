@@ -20,10 +20,11 @@ def status(tree: Tree, fleet: Fleet) -> dict[str, object]:
     children = [
         child(slot, fleet) for slot in sorted(tree.slots.values(), key=lambda slot: (slot.spec.order, slot.index))
     ]
+    zygote = tree.zygote.pid if tree.zygote is not None else None
     phase = "stopping" if tree.is_stopping else "running" if tree.is_started else "starting"
     return {
         "version": VERSION,
-        "root": {"pid": os.getpid(), "phase": phase, "uptime_s": _age_s(tree.began_at)},
+        "root": {"pid": os.getpid(), "phase": phase, "uptime_s": _age_s(tree.began_at), "zygote_pid": zygote},
         "as_wanted": all(each["as_wanted"] for each in children),
         "children": children,
         "pools": [pool(fleet, each) for each in fleet.pools.values()],

@@ -12,7 +12,6 @@ The rule: beats are sent by the trio loop that does the work, so a loop that han
 Imported by every child of a tree, it imports little.
 """
 
-import ctypes
 import faulthandler
 import os
 import signal
@@ -28,11 +27,11 @@ import trio
 
 from supervisor import wire
 from supervisor.errors import Code, ConfigFault, Leave, Recycle, TryLater, Unavailable, UsageFault, WireError
+from supervisor.prctl import die_with_parent
 from supervisor.wire import JSON
 
 __all__ = ["JSON", "ConfigFault", "Recycle", "TryLater", "Unavailable", "UsageFault", "Worker", "run"]
 
-_PR_SET_PDEATHSIG = 1
 _OUTBOX_MAX_BYTES = 1024 * 1024
 _EVENTS_MAX_BYTES = 64 * 1024  # beats and events are dropped beyond it, replies are not
 _ASKS_AT_ONCE = 16
@@ -70,7 +69,7 @@ def _inherit() -> tuple[socket.socket, int]:
     except ValueError:
         sys.stderr.write(f"{sys.argv[0]}: not started by the supervisor ({wire.PIPE_VARIABLE} is missing)\n")
         sys.exit(Code.USAGE)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != root:  # it died before the line above
         os._exit(Code.CRASH)
     for fd in (pipe_fd, stacks_fd):

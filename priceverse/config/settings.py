@@ -221,6 +221,7 @@ class Supervisor(Section):
     control_socket: Path = Field(Path("/run/priceverse/control.sock"), description="Unix socket of `priceverse ctl`.")
     aggregators: PoolSize = Field(PoolSize(), description="Aggregator pool.")
     handlers: PoolSize = Field(PoolSize(max=16, strategy="adaptive"), description="API handler pool.")
+    warm_start: bool = Field(True, description="Fork children from one process that has imported what they need.")
     ready_timeout_s: float = Field(30.0, gt=0, le=600, description="A child not ready by then is restarted.")
     stop_timeout_s: float = Field(10.0, gt=0, le=600, description="A child not gone by then is killed.")
     memory_soft_mib: int = Field(0, ge=0, le=1 << 20, description="A child over it is recycled in order; 0: no limit.")

@@ -197,6 +197,8 @@ def _figures(figures: Reply) -> str:
 def tree(reply: Reply) -> Tree:
     """Show the start order as levels, with pools and groups as branches."""
     shown = Tree(headline(reply), guide_style="dim")
+    if zygote := reply["root"].get("zygote_pid"):
+        shown.add(Text(f"zygote  pid {zygote}", style="dim"))
     for order in sorted({child["order"] for child in reply["children"]}):
         level = shown.add(Text(f"order {order}", style="dim"))
         branches: dict[str, Tree] = {}

@@ -53,7 +53,7 @@ def report(state: Path) -> None:
     """Print PSS and CPU of every process of the instance."""
     children = json.loads(priceverse("ctl", "--state", str(state), "status", "--json"))
     pids = {child["name"]: child["pid"] for child in children["children"]}
-    pids["root"] = children["root"]["pid"]
+    pids |= {"root": children["root"]["pid"], "zygote": children["root"]["zygote_pid"]}
     before = {name: cpu_s(pid) for name, pid in pids.items()}
     time.sleep(SAMPLE_S)
     total_mib = total_cpu = 0.0

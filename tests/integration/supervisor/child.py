@@ -29,6 +29,7 @@ async def plain(worker: Worker, *, mute: bool = False) -> None:
     worker.on_ask("hang", hang)
     worker.on_ask("echo", lambda **words: words)
     worker.on_ask("pid", lambda: worker.pid)
+    worker.on_ask("env", lambda: dict(os.environ))
     worker.on_ask("settings", lambda: worker.settings)
     worker.on_ask("health", lambda healthy, reason="": worker.health(healthy, reason))
     worker.on_ask("eat", lambda size: eaten.append(bytearray(os.urandom(1) * size)))

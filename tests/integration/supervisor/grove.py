@@ -19,7 +19,7 @@ PATIENCE_S = 20.0
 def child(name: str = "c", manner: str = "serve", *, exits: int | None = None, **fields: Any) -> ChildSpec:
     """Describe a child of `child.py`; `with_` are its manner's arguments."""
     settings = {"manner": manner, "with": fields.pop("with_", {})} | fields.pop("settings", {})
-    argv = CHILD if exits is None else (*CHILD, str(exits))
+    argv = fields.pop("argv", CHILD) if exits is None else (*CHILD, str(exits))
     return ChildSpec(name=name, argv=argv, settings=settings, **fields)
 
 

@@ -10,19 +10,21 @@ from supervisor.backoff import Backoff
 from supervisor.errors import SupervisorError
 from supervisor.events import Event
 from supervisor.runtime import run
-from supervisor.spec import ChildSpec, ListenerSpec, PoolSpec, TreeSpec
+from supervisor.spec import ChildSpec, ListenerSpec, PoolSpec, TreeSpec, ZygoteSpec
 
 CHILD = (sys.executable, str(Path(__file__).with_name("child.py")))
 
 
 def tree(path: Path, config: Path) -> TreeSpec:
-    """Read the tree from `config`: {"children": {name: fields}, "pools": {name: size}, "listeners": {name: port}}."""
+    """Read the tree from `config`: {"children": {name: fields}, "pools": {name: size}, "listeners": {name: port},
+    "zygote": [module]}."""
     wanted = json.loads(config.read_text())
     listeners = tuple(ListenerSpec(name=name, port=port) for name, port in wanted.get("listeners", {}).items())
     names = tuple(listener.name for listener in listeners)
     return TreeSpec(
         children=tuple(
-            ChildSpec(**{"name": name, "argv": CHILD} | given) for name, given in wanted["children"].items()
+            ChildSpec(**{"name": name, "argv": CHILD} | given | _argv(given))
+            for name, given in wanted["children"].items()
         ),
         pools=tuple(
             PoolSpec(name=name, template=ChildSpec(name=name, argv=CHILD, listeners=names), size=size, maximum=8)
@@ -31,7 +33,12 @@ def tree(path: Path, config: Path) -> TreeSpec:
         listeners=listeners,
         control=path,
         backoff=Backoff(initial_s=0.05, max_s=0.2),
+        zygote=ZygoteSpec(modules=tuple(wanted["zygote"])) if "zygote" in wanted else None,
     )
+
+
+def _argv(given: dict) -> dict:
+    return {"argv": tuple(given["argv"])} if "argv" in given else {}
 
 
 def show(event: Event) -> None:

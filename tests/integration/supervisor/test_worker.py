@@ -169,6 +169,7 @@ def test_a_child_loads_little():
     loaded = set(shown.stdout.split())
     assert {name for name in loaded if name.startswith("supervisor.")} == {
         "supervisor.errors",
+        "supervisor.prctl",
         "supervisor.wire",
         "supervisor.worker",
     }
