@@ -38,7 +38,7 @@ from tests.bench.faults import Found
 from tests.e2e.instance import Instance, eventually, running
 from tests.e2e.recompute import Truth
 
-ALL = ("aggregator", "api", "rates", "housekeeper", "collector")
+ALL = ("aggregator", "api", "rates", "housekeeper", "zygote", "collector")
 PAIRS = ("btc-usd", "eth-usd", "xmr-usd", "usdt-usd")
 ASK_EVERY_S = 0.02
 PATIENCE_S = 5.0
@@ -118,7 +118,9 @@ def kill(control: Path, roles: Sequence[str], arguments: argparse.Namespace) -> 
     until_s = next_s + arguments.seconds
     while (now_s := time.monotonic()) < until_s:
         next_s = max(next_s + arguments.pause, now_s)
-        victim = draw.choice([each for each in ctl(control, "status")["children"] if each["role"] in ALL])
+        status = ctl(control, "status")
+        processes = [*status["children"], {"role": "zygote", "pid": status["root"]["zygote_pid"]}]
+        victim = draw.choice([each for each in processes if each["role"] in ALL])
         if victim["role"] in roles and victim["pid"]:
             signal_to(victim["pid"], signal.SIGKILL)
             killed[victim["role"]] += 1
