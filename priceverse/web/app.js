@@ -3,9 +3,10 @@
 import { invoke, invokeEach, read, Refused } from "./api.js";
 import { Choices } from "./choices.js";
 import { Detail } from "./detail.js";
-import { Chips, watchHealth, watchTree } from "./health.js";
+import { Chips, watchHealth } from "./health.js";
 import { Market } from "./market.js";
 import { pairName } from "./format.js";
+import { Processes, watchProcesses } from "./processes.js";
 import { Stream } from "./stream.js";
 import { followScheme, palette } from "./theme.js";
 import { partsOf, Tile } from "./tile.js";
@@ -22,7 +23,7 @@ const byId = (id) => document.getElementById(id);
 const tiles = new Map();
 const exchanges = new Chips(byId("exchanges"), byId("chip"), "exchange.");
 const system = new Chips(byId("system"), byId("chip"), "");
-const processes = new Chips(byId("processes"), byId("chip"), "");
+const processes = new Processes(byId("processes"), byId("role"), byId("chip"));
 const detail = new Detail(byId("detail"), byId("detail-title"));
 const venues = new Venues(byId("venues"), byId("venues-note"), byId("venue"));
 const market = new Market(
@@ -75,9 +76,9 @@ function showHealth(report, offsetMs) {
   stream.check();
 }
 
-function showTree(found) {
+function showProcesses(found) {
   byId("processes-title").hidden = !found.length;
-  processes.showTree(found);
+  processes.show(found);
 }
 
 function forgetHealth() {
@@ -165,5 +166,5 @@ setInterval(tick, TICK_MS);
 followTheDay();
 if (discovered.health) {
   watchHealth(discovered.health, showHealth, forgetHealth);
-  watchTree(`${discovered.health}/tree`, showTree);
+  watchProcesses(`${discovered.health}/tree`, showProcesses);
 }

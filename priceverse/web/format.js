@@ -8,6 +8,7 @@ const percent = new Intl.NumberFormat("en", {
   maximumFractionDigits: 2,
   signDisplay: "exceptZero",
 });
+const offset = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
 const SIGNS = { usd: "$", rub: "₽" };
 const NAMES = { okx: "OKX", kucoin: "KuCoin", cbr: "Bank of Russia" };
 
@@ -42,12 +43,17 @@ export function shortPrice(value) {
 
 /** How long ago, in the largest unit that says enough. */
 export function ago(ms) {
+  return `${lasting(ms)} ago`;
+}
+
+/** How long, in the largest unit that says enough. */
+export function lasting(ms) {
   const seconds = Math.max(0, ms) / 1000;
-  if (seconds < 10) return `${seconds.toFixed(1)} s ago`;
-  if (seconds < 120) return `${Math.round(seconds)} s ago`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
-  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h ago`;
-  return `${Math.round(seconds / 86_400)} days ago`;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
 }
 
 /** The relative change between two numbers, signed. */
@@ -67,8 +73,7 @@ export function spread(bps) {
 
 /** How far a price is from another, in basis points. */
 export function basisPoints(value, from) {
-  const bps = (value / from - 1) * 10_000;
-  return `${bps > 0 ? "+" : ""}${bps.toFixed(1)} bp`;
+  return `${offset.format((value / from - 1) * 10_000)} bp`;
 }
 
 /** A traded amount. */

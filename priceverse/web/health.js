@@ -4,8 +4,6 @@ import { venueName } from "./format.js";
 
 const POLL_MS = 3000;
 const PATIENCE_MS = 8000;
-const TIME = { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
-const STATUS = { ready: "up", fatal: "down", backoff: "down", stopped: "down" };
 const TITLES = { database: "PostgreSQL", redis: "Redis", rate: "USD/RUB rate", supervisor: "Supervisor" };
 
 /** Ask for the health every few seconds; `onAnswer(report, clockOffsetMs)` or `onSilence()` each time. */
@@ -18,19 +16,6 @@ export async function watchHealth(path, onAnswer, onSilence) {
       onAnswer(report, Date.parse(report.timestamp) - (began + Date.now()) / 2);
     } catch {
       onSilence();
-    }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-}
-
-/** Ask for the processes as often; `onAnswer(processes)`, with none when nobody knows them. */
-export async function watchTree(path, onAnswer) {
-  for (;;) {
-    try {
-      const reply = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
-      onAnswer(reply.ok ? await reply.json() : []);
-    } catch {
-      onAnswer([]);
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
@@ -53,25 +38,15 @@ export class Chips {
     }
   }
 
-  /** Show the processes of the tree as the supervisor lists them; those that are gone are taken away. */
-  showTree(processes) {
-    for (const each of processes) this.showOne(each.name, { status: STATUS[each.state] ?? "connecting", message: run(each) }, each.state);
-    for (const [name, { element }] of this.made) {
-      if (processes.some((each) => each.name === name)) continue;
-      element.remove();
-      this.made.delete(name);
-    }
-  }
-
   /** Say that nothing is known any more. */
   forget() {
     for (const parts of this.made.values()) update(parts, "connecting", "", "unknown");
   }
 
-  showOne(title, check, word = check.status) {
+  showOne(title, check) {
     if (!this.made.has(title)) this.made.set(title, this.make(title));
     const latency = check.latency === undefined ? "" : `${check.latency.toFixed(1)} ms`;
-    update(this.made.get(title), check.status, word, check.message || latency);
+    update(this.made.get(title), check.status, check.status, check.message || latency);
   }
 
   make(title) {
@@ -81,12 +56,6 @@ export class Chips {
     this.list.append(element);
     return { element, state: part("state"), message: part("message") };
   }
-}
-
-/** How long a process has run, and how often it was begun anew. */
-function run({ restarts, uptime_s: uptimeS }) {
-  const since = uptimeS === null ? "" : `since ${new Date(Date.now() - uptimeS * 1000).toLocaleString("en", TIME)}`;
-  return restarts ? `${since}${since && ", "}${restarts} restart${restarts === 1 ? "" : "s"}` : since;
 }
 
 function update({ element, state, message }, status, word, text) {

@@ -1,7 +1,7 @@
 """`python tests/web/pictures.py FOLDER`: how the page looks, on an instance of its own, for people to look at.
 
-normal (page.png: the README's part of it), dark, narrow (360 px), one exchange down, stale. The candles of the past are
-made up: a new instance has none.
+normal (page.png: the README's part of it), dark, narrow (360 px) in both, one exchange down, stale. The candles of the
+past are made up: a new instance has none.
 """
 
 import random
@@ -23,7 +23,8 @@ PRICED = "document.querySelectorAll('.tile:not([data-state=waiting])').length ==
 DRAWN = "document.querySelector('#chart-note').hidden && document.querySelectorAll('#venues tr').length > 4"
 HEALTHY = "document.querySelector('#overall').innerText !== 'unknown'"
 DOWN = "document.querySelector('#exchanges [data-state=down]')"
-STALE = "document.querySelector('#notice').innerText.includes('Stale')"
+STALE = "document.querySelectorAll('.tile[data-state=stale]').length === 6"
+MOVED = "[...document.querySelectorAll('.tile .move')].every((move) => move.innerText.endsWith('%'))"
 MAX_AGE = {"PRICEVERSE_API__MAX_PRICE_AGE_MS": "20000"}
 
 
@@ -77,13 +78,14 @@ async def _take(browser: str, instance: Instance, folder: Path) -> None:
         await page.look(1280, 745)
         await page.picture(folder / "page.png")  # the README's
         await _picture(page, instance, folder / "dark.png", (1280, 1000, "dark"))
-        await _picture(page, instance, folder / "narrow.png", (360, 740, "light"))
+        for scheme in ("light", "dark"):
+            await _picture(page, instance, folder / f"narrow-{scheme}.png", (360, 740, scheme))
         await trio.to_thread.run_sync(instance.ctl, "stop", "collector.okx")
         await _picture(page, instance, folder / "exchange-down.png", (1280, 1000, "light"), DOWN)
         await trio.to_thread.run_sync(instance.ctl, "stop", "simulator")
         await _picture(page, instance, folder / "stale.png", (1280, 1000, "light"), STALE)
         assert page.faults == [], page.faults
-        sys.stdout.write(f"{page.received_bytes} bytes, {len(page.requests)} requests in five visits\n")
+        sys.stdout.write(f"{page.received_bytes} bytes, {len(page.requests)} requests in six visits\n")
 
 
 async def _picture(
@@ -92,7 +94,7 @@ async def _picture(
     width, height, scheme = screen
     await page.look(width, height, scheme=scheme)
     await page.open(f"{instance.url}/")
-    for expression in (PRICED, DRAWN, HEALTHY, also):
+    for expression in (PRICED, DRAWN, HEALTHY, MOVED, also):
         await page.until(expression, 120)
     await page.picture(path, whole=True)
 

@@ -205,7 +205,7 @@ async def test_nothing_is_cut_off_at_360_pixels(page, handler, store_candles):
     )
 
 
-@pytest.mark.parametrize("screen", [(1280, "light"), (1280, "dark"), (360, "light")], ids=str)
+@pytest.mark.parametrize("screen", [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")], ids=str)
 async def test_axe_finds_nothing(page, handler, publish, store_candles, screen):
     store_candles()
     await publish([price_now(price="64002.5", details=venues()), price_now("xmr-usd", age_ms=STALE_MS)])
