@@ -14,6 +14,7 @@ run: setup ## start everything here against the exchange simulator and print the
 
 test: setup ## run the whole suite against real Redis and PostgreSQL that it starts itself
 	@$(BIN)/python tests/web/obtain.py || true
+	@$(BIN)/python tests/programs.py || true
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## format check, lint, types, import contracts, dependencies
