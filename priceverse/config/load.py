@@ -1,4 +1,4 @@
-"""Where configuration comes from: defaults < file < environment's file < environment variables < secret files.
+"""Where configuration comes from: defaults < file < environment's file < secrets beside it < environment < credentials.
 
 Every value remembers its origin, so that a refusal says which file or variable to mend and `config show` can tell.
 """
@@ -61,8 +61,10 @@ def load(
     environ = os.environ if environ is None else environ
     layers: list[tuple[str, Tree]] = [("default", Settings().model_dump(mode="json"))]
     layers += _files(file)
+    layers.append(("credential", _credentials((file or DEFAULT_FILE).with_name("credentials"))))
     layers.append(("environment", _environment(environ)))
-    layers.append(("credential", _credentials(environ)))
+    if folder := environ.get("CREDENTIALS_DIRECTORY"):
+        layers.append(("credential", _credentials(Path(folder))))
     layers.append(("command line", overrides or {}))
     tree: Tree = {}
     origins: dict[str, str] = {}
@@ -113,12 +115,12 @@ def _names() -> str:
     return ", ".join(Settings.model_fields)
 
 
-def _credentials(environ: Mapping[str, str]) -> Tree:
-    folder = environ.get("CREDENTIALS_DIRECTORY")
+def _credentials(folder: Path) -> Tree:
+    """Read what whoever asks may read: systemd gives them to the daemon, an operator's commands find them in `/etc`."""
     tree: Tree = {}
-    for name, (section, key) in CREDENTIALS.items() if folder else ():
-        path = Path(folder or "", name)
-        if path.exists():
+    for name, (section, key) in CREDENTIALS.items():
+        path = folder / name
+        if os.access(path, os.R_OK):
             tree.setdefault(section, {})[key] = path.read_text(encoding="utf-8").strip()
     return tree
 

@@ -124,6 +124,14 @@ def test_systemd_credentials_are_read(tmp_path):
     assert settings.redis.password.get_secret_value() == "s3cret"
 
 
+def test_an_operators_commands_find_the_credentials_beside_the_file(tmp_path):
+    (tmp_path / "credentials").mkdir()
+    write(tmp_path / "credentials", "s3cret\n", "database_password")
+    file = write(tmp_path, "")
+    found = [load(file, environ=given).settings for given in ({}, {"PRICEVERSE_DATABASE__PASSWORD": "of the owner"})]
+    assert [each.database.password.get_secret_value() for each in found] == ["s3cret", "of the owner"]
+
+
 def test_a_wrong_password_never_shows_in_the_refusal(tmp_path):
     with pytest.raises(ConfigError) as raised:
         load(write(tmp_path, "[redis]\npassword = 12345678\n"), environ={})
