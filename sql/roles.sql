@@ -42,6 +42,9 @@ BEGIN
         CONTINUE WHEN role = 'priceverse_read';
         EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO %I', array_to_string(written, ', '), role);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', array_to_string(upkeep, ', '), role);
+        IF NOT has_database_privilege(role, current_database(), 'TEMPORARY') THEN
+            EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(), role);
+        END IF;
     END LOOP;
 
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'priceverse_migrate') THEN

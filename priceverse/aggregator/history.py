@@ -32,13 +32,22 @@ MAX_WAITING = 20_000
 
 BATCH = 500
 
+LOOK_EVERY_S = 2.0
+"""So often storing is tried while there is nothing to store: a fault is known before the next instant meets it."""
+
 Store = Callable[[Sequence[Settled]], Awaitable[None]]
 Acknowledge = Callable[[Mapping[str, int]], Awaitable[None]]
 Tell = Callable[[str], None]
 
 
 async def commit(db: Database, settled: Sequence[Settled]) -> None:
-    """Store rows, candles and the positions they reach, all or nothing. Raises DatabaseUnavailable, Fenced."""
+    """Store rows, candles and the positions they reach, all or nothing. Raises DatabaseUnavailable, Fenced.
+
+    Of nothing: find out whether there is room for something.
+    """
+    if not settled:
+        await commits.look(db)
+        return
     portions = [_portion(done) for done in settled]
     await commits.commit(db, portions)
     tally.count(metric.ROWS, sum(len(portion.rows) for portion in portions))
@@ -68,8 +77,8 @@ async def acknowledge(door: RedisDoor, reached: Mapping[str, int]) -> None:
 class Outbox:
     """What is settled and not stored yet. `acknowledge` hears what is stored.
 
-    `store` raises DatabaseUnavailable, and Fenced when a pair has a newer owner: what waits of it is given up, and
-    `fenced` hears its name.
+    `store` hears of nothing now and then, too. It raises DatabaseUnavailable, and Fenced when a pair has a newer owner:
+    what waits of it is given up, and `fenced` hears its name.
     """
 
     def __init__(self, store: Store, acknowledge: Acknowledge, fenced: Tell = lambda _: None) -> None:
@@ -102,18 +111,24 @@ class Outbox:
     async def run(self) -> None:
         """Store for ever."""
         while True:
-            await self._filled.wait()
+            with trio.move_on_after(LOOK_EVERY_S):
+                await self._filled.wait()
             batch = list(islice(self._waiting, BATCH))
-            if not batch:
-                continue  # discarded meanwhile
-            try:
-                await patiently(lambda: self._attempt(batch), task="history")  # noqa: B023 - awaited right here
-            except Fenced as fenced:
-                self.discard({fenced.pair})
-                self._fenced(fenced.pair)
-                continue
-            self._remove(batch)
-            await self._acknowledge(reach(batch))
+            if batch:
+                await self._send(batch)
+            else:
+                with suppress(DatabaseUnavailable):  # `fault` tells
+                    await self._attempt(())
+
+    async def _send(self, batch: Sequence[Settled]) -> None:
+        try:
+            await patiently(lambda: self._attempt(batch), task="history")
+        except Fenced as fenced:
+            self.discard({fenced.pair})
+            self._fenced(fenced.pair)
+            return
+        self._remove(batch)
+        await self._acknowledge(reach(batch))
 
     async def _attempt(self, batch: Sequence[Settled]) -> None:
         try:

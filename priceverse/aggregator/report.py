@@ -18,7 +18,7 @@ from priceverse.metrics import catalogue
 from priceverse.metrics.metric import Sample
 from priceverse.pricing.desk import Desk, Seat
 
-REPORT_EVERY_S = 2.0
+REPORT_EVERY_S = 1.0
 
 
 class Report:

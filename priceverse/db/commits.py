@@ -65,6 +65,10 @@ _ADD = """
 """
 """A candle that an exchange told us of is whole: it takes no portions."""
 
+_MAKE_ROOM = "CREATE TEMPORARY TABLE IF NOT EXISTS room (filler integer) ON COMMIT DELETE ROWS"
+_FILL_ROOM = "INSERT INTO room VALUES (0)"
+"""A table of the session, whose first row takes a page of the disk, and which is empty again in the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Portion:
@@ -115,6 +119,11 @@ async def commit(db: Database, portions: Sequence[Portion]) -> None:
     await prices.in_partitions(db, instants_ms, lambda connection: _commit(connection, portions))
 
 
+async def look(db: Database) -> None:
+    """Find out whether a page more could be stored now, and leave nothing behind. Raises DatabaseUnavailable."""
+    await db.run(_look)
+
+
 async def checkpoints(db: Database, pairs: Sequence[str]) -> Mapping[str, str]:
     """Return pair → stream id of each pair that was claimed. Raises DatabaseUnavailable."""
     found = await db.run(lambda connection: connection.execute(_READ, (list(pairs),)).fetchall())
@@ -142,6 +151,11 @@ def _commit(connection: psycopg.Connection, portions: Sequence[Portion]) -> None
         connection.execute(_ADD, _columns(candles))
     for last in {portion.pair: portion for portion in new}.values():
         connection.execute(_ADVANCE, (last.stream_id, last.epoch, last.pair))
+
+
+def _look(connection: psycopg.Connection) -> None:
+    connection.execute(_MAKE_ROOM)
+    connection.execute(_FILL_ROOM)
 
 
 def _hold(connection: psycopg.Connection, pairs: list[str]) -> dict[str, tuple[str, int]]:

@@ -1,9 +1,10 @@
 """An aggregator on real servers, started and killed at will, and a market that trades into its streams."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -17,6 +18,8 @@ from priceverse.bus.client import RedisDoor
 from priceverse.bus.trades import BEGINNING, Received, TradeWriter, page
 from priceverse.clock import now_ms
 from priceverse.config.settings import Aggregation, Database, Redis, Settings
+from priceverse.db import migrate
+from priceverse.embedded.postgres import PostgresServer
 from priceverse.model.exchange import Side
 from priceverse.model.rate import Rate
 from priceverse.model.trade import Trade
@@ -91,6 +94,16 @@ async def aggregating(settings: Settings, *pairs: str, child: str = "aggregator.
             await running.own(*pairs)
         yield running
         nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[PostgresServer]:
+    """A PostgreSQL of the test's own, to be stopped."""
+    server = PostgresServer(tmp_path, options={"fsync": "off"})
+    server.start()
+    migrate.up(Settings(database=server.settings))
+    yield server
+    server.stop()
 
 
 class Market:

@@ -3,15 +3,12 @@
 from decimal import Decimal
 from fractions import Fraction
 
-import pytest
 import trio
 
 from priceverse.bus import group, prices, stats
 from priceverse.bus.client import RedisDoor
 from priceverse.clock import now_ms
 from priceverse.config.settings import Settings
-from priceverse.db import migrate
-from priceverse.embedded.postgres import PostgresServer
 from priceverse.embedded.redis import RedisServer
 from tests.conftest import connect_database
 from tests.integration.aggregator.conftest import PAIRS, RATE, Market, aggregating, naive
@@ -206,16 +203,6 @@ async def test_it_reports_itself_on_the_bus(settings, door, market):
         )
     assert found["aggregator.7"]["pairs"].keys() == PAIRS
     assert "nobody" not in found
-
-
-@pytest.fixture
-def own_postgres(tmp_path, redis_settings):
-    """A PostgreSQL of the test's own, to be stopped."""
-    server = PostgresServer(tmp_path, options={"fsync": "off"})
-    server.start()
-    migrate.up(Settings(database=server.settings))
-    yield server
-    server.stop()
 
 
 def own_connect(server):

@@ -41,6 +41,7 @@ async def test_the_writer_does_all_that_children_do(writer: Database) -> None:
     await retention.keep(writer, Retention(raw_days=1, candle_5min_days=2), date(2031, 3, 1))
     await commits.claim(writer, "btc-usd", 1)
     await commits.commit(writer, [commits.Portion("btc-usd", "1-0", 1, (ROW,), (CANDLE,))])
+    await commits.look(writer)
     assert await candles.fill(writer, HOUR, [CANDLE]) == 1
     assert await rollup.roll_up_stale(writer) == 2
     assert (await rollup.backlog(writer)).buckets == 0
@@ -48,6 +49,13 @@ async def test_the_writer_does_all_that_children_do(writer: Database) -> None:
     await gaps.record(writer, [Loss("kraken", "btc-usd", START_MS, START_MS + 1, LossReason.ABSENT)])
     page = await candles.read(writer, "btc-usd", DAY, from_ms=START_MS, to_ms=START_MS + 1, limit=1)
     assert (page.candles[0].close, page.candles[0].trades) == (Decimal(2), 3)
+
+
+async def test_looking_for_room_again_and_again_leaves_nothing_behind(writer: Database) -> None:
+    for _ in range(3):
+        await commits.look(writer)
+    kept = await writer.run(lambda connection: connection.execute("SELECT pg_relation_size('room')").fetchone())
+    assert kept == (0,)
 
 
 @pytest.mark.parametrize("forbidden", ["DROP TABLE gap", "ALTER TABLE checkpoint ADD n int", "CREATE TABLE mine ()"])

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from priceverse.aggregator import history
-from priceverse.aggregator.history import Outbox
+from priceverse.aggregator.history import LOOK_EVERY_S, Outbox
 from priceverse.db.commits import Fenced
 from priceverse.db.errors import DatabaseUnavailable, Reason
 from priceverse.pricing.desk import Settled
@@ -22,12 +22,16 @@ class Stores:
     def __init__(self) -> None:
         self.told: list[tuple[str, object]] = []
         self.away = 0
+        self.looks = 0
 
     async def store(self, batch: Sequence[Settled]) -> None:
         await trio.lowlevel.checkpoint()
         if self.away:
             self.away -= 1
             raise DatabaseUnavailable(Reason.AWAY, "away")
+        if not batch:
+            self.looks += 1
+            return
         self.told.append(("stored", tuple(batch)))
 
     async def acknowledge(self, reached: Mapping[str, int]) -> None:
@@ -71,6 +75,17 @@ async def test_why_nothing_is_stored_is_told_until_something_is(stores, nursery,
     assert outbox.fault is full
     room.set()
     assert await outbox.flushed(["btc-usd"], 60)
+    assert outbox.fault is None
+
+
+async def test_a_fault_is_known_though_nothing_waits(outbox, stores, nursery, autojump_clock):
+    nursery.start_soon(outbox.run)
+    await trio.sleep(1.5 * LOOK_EVERY_S)
+    assert (stores.looks, outbox.fault) == (1, None)
+    stores.away = 1
+    await trio.sleep(LOOK_EVERY_S)
+    assert outbox.fault.reason is Reason.AWAY
+    await trio.sleep(LOOK_EVERY_S)
     assert outbox.fault is None
 
 
