@@ -7,6 +7,7 @@ forward by id.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Literal
 from urllib.parse import quote
 
 import msgspec
@@ -25,12 +26,27 @@ from priceverse.exchanges.protocol import (
     Request,
 )
 from priceverse.model.exchange import Exchange
-from priceverse.model.trade import Trade
+from priceverse.model.trade import Trade, made_of
 
 _KEYS = {"event": "e", "symbol": "s", "price": "p", "volume": "q", "time": "T", "trade_id": "t", "buyer_is_maker": "m"}
 
 
-class _Row(msgspec.Struct, gc=False, rename=_KEYS):
+class _Usual(msgspec.Struct, gc=False, rename=_KEYS):
+    event: Literal["trade"]
+    symbol: str
+    price: str
+    volume: str
+    time: fields.Ms
+    trade_id: fields.Number
+    buyer_is_maker: bool
+
+
+class _Frame(msgspec.Struct, gc=False):
+    stream: str
+    data: _Usual
+
+
+class _Row(msgspec.Struct, rename=_KEYS):
     event: object = None
     symbol: object = None
     price: object = None
@@ -38,11 +54,6 @@ class _Row(msgspec.Struct, gc=False, rename=_KEYS):
     time: object = None
     trade_id: object = None
     buyer_is_maker: object = None
-
-
-class _Frame(msgspec.Struct, gc=False):
-    stream: str | None = None
-    data: _Row | None = None
 
 
 class _PastRow(msgspec.Struct, rename={"trade_id": "id", "buyer_is_maker": "isBuyerMaker"}):
@@ -54,7 +65,7 @@ class _PastRow(msgspec.Struct, rename={"trade_id": "id", "buyer_is_maker": "isBu
 
 
 _PAGE = 1000
-_DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
+_DECODER = msgspec.json.Decoder(_Frame)
 
 
 class Binance(Adapter):
@@ -67,11 +78,11 @@ class Binance(Adapter):
 
     def __init__(self, symbols: Mapping[str, str]) -> None:
         super().__init__(symbols)
-        self._streams = {symbol: f"{symbol.lower()}@trade" for symbol in symbols}
+        self._streams = {f"{symbol.lower()}@trade": symbol for symbol in symbols}
 
     def endpoint(self, ws_url: str, prelude: bytes | None, connect_id: str) -> Endpoint:  # noqa: ARG002 - not needed
         """Name every stream in the URL."""
-        streams = "/".join(quote(stream, safe="@") for stream in self._streams.values())
+        streams = "/".join(quote(stream, safe="@") for stream in self._streams)
         return Endpoint(f"{ws_url.rstrip('/')}/stream?streams={streams}")
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:  # noqa: ARG002 - the URL did it
@@ -82,11 +93,14 @@ class Binance(Adapter):
         """Return the frame's trade, or what it is instead."""
         return frames.read(frame, self._trades, self._anything)
 
-    def _trades(self, text: str | bytes) -> list[Item] | None:
-        frame = frames.quick(_DECODER, text)
-        if frame is None or frame.data is None or frame.data.event != "trade":
-            return None
-        return [self._trade(frame.data, frame.stream)]
+    def _trades(self, text: str | bytes) -> list[Item]:
+        frame = _DECODER.decode(text)
+        row, symbol = frame.data, self._streams.get(frame.stream)
+        if symbol is None or row.symbol != symbol:
+            raise frames.Unusual
+        price, volume, trade_id = fields.price(row.price), fields.volume(row.volume), str(row.trade_id)
+        pair, side = self.pairs[symbol], fields.taker_by_maker(row.buyer_is_maker)
+        return [made_of((self.exchange, symbol, pair, price, volume, row.time, trade_id, side, False, False, 1))]
 
     def _anything(self, frame: frames.Object) -> list[Item]:
         wrapped = "stream" in frame or "data" in frame
@@ -106,7 +120,7 @@ class Binance(Adapter):
             pair = self.pairs.get(symbol)
             if pair is None:
                 return frames.ignored(symbol)
-            if stream is not None and stream != self._streams[symbol]:
+            if stream is not None and (not isinstance(stream, str) or self._streams.get(stream) != symbol):
                 return frames.reject(Reason.BAD_ENVELOPE, stream)
             return Trade(
                 self.exchange,
@@ -118,7 +132,7 @@ class Binance(Adapter):
                 fields.numeric_id(row.trade_id),
                 fields.taker_by_maker(row.buyer_is_maker),
             )
-        except fields.Refused as refused:
+        except frames.Refused as refused:
             return refused.reject()
 
     def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:
@@ -149,7 +163,7 @@ class Binance(Adapter):
                 fields.numeric_id(row.trade_id),
                 fields.taker_by_maker(row.buyer_is_maker),
             )
-        except fields.Refused as refused:
+        except frames.Refused as refused:
             return refused.reject()
 
 

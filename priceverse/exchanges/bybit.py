@@ -8,13 +8,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Literal
 
 import msgspec
 
 from priceverse.exchanges import fields, frames, pages
 from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Gap, Item, Page, Reason, Request
 from priceverse.model.exchange import Exchange, Side
-from priceverse.model.trade import Trade
+from priceverse.model.trade import Trade, made_of
 
 _PING_INTERVAL_S = 20.0
 _TOPIC = "publicTrade."
@@ -23,7 +24,22 @@ _REFUSED = re.compile(r"publicTrade\.([^\s,\"]{1,64})")
 _KEYS = {"symbol": "s", "side": "S", "price": "p", "volume": "v", "time": "T", "trade_id": "i", "block": "BT"}
 
 
-class _Row(msgspec.Struct, gc=False, rename=_KEYS):
+class _Usual(msgspec.Struct, gc=False, rename=_KEYS):
+    symbol: str
+    side: Literal["Buy", "Sell"]
+    price: str
+    volume: str
+    time: fields.Ms
+    trade_id: str
+    block: bool = False
+
+
+class _Frame(msgspec.Struct, gc=False):
+    topic: str
+    data: frames.Rows[_Usual]
+
+
+class _Row(msgspec.Struct, rename=_KEYS):
     symbol: object = None
     side: object = None
     price: object = None
@@ -31,11 +47,6 @@ class _Row(msgspec.Struct, gc=False, rename=_KEYS):
     time: object = None
     trade_id: object = None
     block: object = None
-
-
-class _Frame(msgspec.Struct, gc=False):
-    topic: str | None = None
-    data: tuple[_Row, ...] = ()
 
 
 class _PastRow(msgspec.Struct, rename={"trade_id": "execId", "block": "isBlockTrade"}):
@@ -49,7 +60,7 @@ class _PastRow(msgspec.Struct, rename={"trade_id": "execId", "block": "isBlockTr
 
 
 _PAGE = 60
-_DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
+_DECODER = msgspec.json.Decoder(_Frame)
 
 
 class Bybit(Adapter):
@@ -60,7 +71,7 @@ class Bybit(Adapter):
 
     def __init__(self, symbols: Mapping[str, str]) -> None:
         super().__init__(symbols)
-        self._topics = {symbol: f"{_TOPIC}{symbol}" for symbol in symbols}
+        self._topics = {f"{_TOPIC}{symbol}": symbol for symbol in symbols}
 
     def endpoint(self, ws_url: str, prelude: bytes | None, connect_id: str) -> Endpoint:  # noqa: ARG002 - not needed
         """Keep the connection by pings."""
@@ -78,13 +89,18 @@ class Bybit(Adapter):
         """Return the frame's trades, or what it is instead."""
         return frames.read(frame, self._trades, self._anything)
 
-    def _trades(self, text: str | bytes) -> list[Item] | None:
-        frame = frames.quick(_DECODER, text)
-        if frame is None or frame.topic is None or not frame.topic.startswith(_TOPIC):
-            return None
-        if not 0 < len(frame.data) <= frames.MAX_ROWS:
-            return None
-        return [self._trade(row, frame.topic) for row in frame.data]
+    def _trades(self, text: str | bytes) -> list[Item]:
+        frame = _DECODER.decode(text)
+        symbol = self._topics.get(frame.topic)
+        items: list[Item] = []
+        for row in frame.data:
+            if symbol is None or row.symbol != symbol:
+                raise frames.Unusual
+            price, volume, trade_id = fields.price(row.price), fields.volume(row.volume), fields.text_id(row.trade_id)
+            pair, side = self.pairs[symbol], _SIDES[row.side]
+            known = (self.exchange, symbol, pair, price, volume, row.time, trade_id, side, False, row.block, 1)
+            items.append(made_of(known))
+        return items
 
     def _anything(self, frame: frames.Object) -> list[Item]:
         if "topic" not in frame:
@@ -102,7 +118,7 @@ class Bybit(Adapter):
             pair = self.pairs.get(symbol)
             if pair is None:
                 return frames.ignored(symbol)
-            if topic != self._topics[symbol]:
+            if self._topics.get(topic) != symbol:
                 return frames.reject(Reason.BAD_ENVELOPE, topic)
             return Trade(
                 self.exchange,
@@ -115,7 +131,7 @@ class Bybit(Adapter):
                 fields.taker(row.side, _SIDES),
                 block=fields.flag(row.block),
             )
-        except fields.Refused as refused:
+        except frames.Refused as refused:
             return refused.reject()
 
     def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:  # noqa: ARG002 - there is one page
@@ -131,7 +147,7 @@ class Bybit(Adapter):
 
     def _past(self, symbol: str, row: _PastRow) -> Item:
         moved = _Row(symbol, row.side, row.price, row.size, row.time, row.trade_id, row.block)
-        return self._trade(moved, self._topics[symbol]) if row.symbol == symbol else frames.ignored(row.symbol)
+        return self._trade(moved, f"{_TOPIC}{symbol}") if row.symbol == symbol else frames.ignored(row.symbol)
 
     def _reply(self, frame: frames.Object) -> Control:
         """Read the reply to a request; spot answers a ping with `op` "ping", other products with "pong"."""

@@ -48,7 +48,7 @@ class VenueCandles(Protocol):
             raise PageError(f"no rows: {frames.shown(listed)}")
         try:
             found = [candle for row in listed for candle in _candle(pair, interval, row)]
-        except fields.Refused as refused:
+        except frames.Refused as refused:
             raise PageError(f"a row is no candle: {refused.reject().reason}: {refused.reject().sample}") from None
         inside = {candle.start_ms: candle for candle in found if from_ms <= candle.start_ms < until_ms}
         return [inside[start_ms] for start_ms in sorted(inside)]
@@ -168,14 +168,14 @@ CANDLES: Final[Mapping[Exchange, VenueCandles]] = {
 def _candle(pair: str, interval: Interval, row: object) -> Iterator[Candle]:
     """Yield the candle of a row; none where nothing was traded. Raises Refused."""
     if not isinstance(row, dict):
-        raise fields.Refused(Reason.NOT_AN_OBJECT, row)
+        raise frames.Refused(Reason.NOT_AN_OBJECT, row)
     volume = row.get("volume")
     if _is_zero(volume):
         return
     start_ms = fields.time_ms(row[_START_MS]) if _START_MS in row else fields.time_s(row.get(_START_S))
     opening, high, low, close = (fields.price(row.get(name)) for name in ("open", "high", "low", "close"))
     if start_ms % interval.ms or not low <= min(opening, close) <= max(opening, close) <= high:
-        raise fields.Refused(Reason.BAD_PRICE, row)
+        raise frames.Refused(Reason.BAD_PRICE, row)
     amount = fields.volume(volume)
     yield Candle(
         pair,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
+from typing import Literal
 from urllib.parse import quote
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from priceverse.exchanges import fields, frames, pages
 from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Gap, Item, Page, PageError, Reason, Request
 from priceverse.model.exchange import Exchange, Side
-from priceverse.model.trade import Trade
+from priceverse.model.trade import Trade, made_of
 
 _HISTORICAL = {"match": False, "last_match": True}
 _TAKER_BY_MAKER = {"buy": Side.SELL, "sell": Side.BUY}
@@ -25,7 +26,17 @@ _PRODUCT = re.compile(r"\b[0-9A-Z]{2,20}-[0-9A-Z]{2,20}\b")
 _MAX_PRODUCTS = 1000
 
 
-class _Row(msgspec.Struct, gc=False):
+class _Usual(msgspec.Struct, gc=False):
+    type: Literal["match", "last_match"]
+    product_id: str
+    side: Literal["buy", "sell"]
+    price: str
+    size: str
+    time: str
+    trade_id: fields.Number
+
+
+class _Row(msgspec.Struct):
     type: str | None = None
     product_id: object = None
     side: object = None
@@ -36,7 +47,7 @@ class _Row(msgspec.Struct, gc=False):
 
 
 _PAGE = 1000
-_DECODER = msgspec.json.Decoder(_Row, float_hook=str)
+_DECODER = msgspec.json.Decoder(_Usual)
 
 
 class Coinbase(Adapter):
@@ -57,11 +68,15 @@ class Coinbase(Adapter):
         """Return the frame's trade, or what it is instead."""
         return frames.read(frame, self._trades, self._anything)
 
-    def _trades(self, text: str | bytes) -> list[Item] | None:
-        row = frames.quick(_DECODER, text)
-        if row is None or row.type not in _HISTORICAL:
-            return None
-        return [self._trade(row)]
+    def _trades(self, text: str | bytes) -> list[Item]:
+        row = _DECODER.decode(text)
+        symbol, historical = row.product_id, _HISTORICAL[row.type]
+        pair = self.pairs.get(symbol)
+        if pair is None:
+            raise frames.Unusual
+        price, volume, at_ms = fields.price(row.price), fields.volume(row.size), fields.time_rfc3339(row.time)
+        trade_id, side = str(row.trade_id), _TAKER_BY_MAKER[row.side]
+        return [made_of((self.exchange, symbol, pair, price, volume, at_ms, trade_id, side, historical, False, 1))]
 
     def _anything(self, frame: frames.Object) -> list[Item]:
         kind = frame.get("type")
@@ -88,7 +103,7 @@ class Coinbase(Adapter):
                 fields.taker(row.side, _TAKER_BY_MAKER),
                 row.type == "last_match",
             )
-        except fields.Refused as refused:
+        except frames.Refused as refused:
             return refused.reject()
 
     def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:

@@ -1,14 +1,15 @@
 """What a frame may be: bounded text holding one JSON object. Every adapter reads through here, nothing here raises.
 
-Two ways in, taken by `read`: `quick` decodes straight into a venue's own structs and gives up (None) on anything
-unusual; `tree` is slow and total and decides what the unusual was. Both keep a number as the text that was received:
-JSON numbers with a point or an exponent arrive as `str`, so that nothing is rounded before `fields` has looked at it.
+Two ways in, taken by `read`. The quick one decodes straight into a venue's own structs, whose types say what an
+ordinary trade frame is; whatever does not fit goes the careful way, through `tree`, which is slow and total and decides
+what it was. Both keep a number as the text that was received: JSON numbers with a point or an exponent arrive as `str`,
+so that nothing is rounded before `fields` has looked at it.
 """
 
 import json
 import reprlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -22,25 +23,46 @@ MAX_DETAIL, MAX_SAMPLE, MAX_SYMBOL, MAX_INTEGER = 200, 500, 64, 40
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 Object = dict[str, object]
 
-_FAULTS = (msgspec.DecodeError, UnicodeError, RecursionError)
+Rows = Annotated[tuple[Shape, ...], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
+"""The rows of an ordinary frame."""
 
 _sample = reprlib.Repr()
 _sample.maxlevel, _sample.maxdict, _sample.maxlist = 3, 16, 4
 _sample.maxstring = _sample.maxother = _sample.maxlong = 60
 
 
+class Unusual(Exception):  # noqa: N818 - no error: the careful way decides
+    """A frame is not an ordinary one of trades of a symbol of ours."""
+
+
+class Refused(Unusual):
+    """A field cannot be what it should be."""
+
+    def __init__(self, reason: Reason, culprit: object) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.culprit = culprit
+
+    def reject(self) -> Reject:
+        """Return the row's Reject."""
+        return reject(self.reason, self.culprit)
+
+
+FAULTS = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What decoding into structs may raise."""
+
+
 def read(
-    frame: str | bytes, trades: Callable[[str | bytes], list[Item] | None], anything: Callable[[Object], list[Item]]
+    frame: str | bytes, trades: Callable[[str | bytes], list[Item]], anything: Callable[[Object], list[Item]]
 ) -> list[Item]:
-    """Ask `trades` first, which may pass (None) on all but an ordinary trade frame; `anything` answers for the rest."""
-    is_plain = frame.isascii() and len(frame) <= MAX_FRAME  # nearly always, and then there is nothing to decode
-    text = frame if is_plain else text_of(frame)
-    if isinstance(text, Reject):
-        return [text]
-    items = trades(text)
-    if items is not None:
-        return items
-    parsed = tree(text if isinstance(text, str) else text.decode())
+    """Ask `trades` first, which may raise on all but an ordinary trade frame; `anything` answers for the rest."""
+    if frame.isascii() and len(frame) <= MAX_FRAME:  # nearly always, and then there is nothing to decode
+        try:
+            return trades(frame)
+        except (*FAULTS, Unusual):
+            pass  # the careful way answers
+    text = text_of(frame)
+    parsed = text if isinstance(text, Reject) else tree(text)
     return [parsed] if isinstance(parsed, Reject) else anything(parsed)
 
 
@@ -56,14 +78,6 @@ def text_of(frame: str | bytes) -> str | Reject:
     except UnicodeError:
         return reject(Reason.NOT_UTF8, frame)
     return frame
-
-
-def quick(decoder: msgspec.json.Decoder[Shape], text: str | bytes) -> Shape | None:
-    """Decode into the decoder's struct; None for whatever does not fit it, which only `tree` can explain."""
-    try:
-        return decoder.decode(text)
-    except _FAULTS:
-        return None
 
 
 def tree(text: str) -> Object | Reject:

@@ -10,31 +10,41 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import msgspec
 
 from priceverse.exchanges import fields, frames, pages
 from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Gap, Item, Page, Reason, Request
 from priceverse.model.exchange import Exchange, Side
-from priceverse.model.trade import Trade
+from priceverse.model.trade import Trade, made_of
 
 _HISTORICAL = {"snapshot": True, "update": False}
 _SYMBOL = re.compile(r"[0-9A-Z.]{1,20}/[0-9A-Z.]{1,20}")
 
 
-class _Row(msgspec.Struct, gc=False):
+class _Usual(msgspec.Struct, gc=False):
+    symbol: str
+    side: Side
+    price: object
+    qty: object
+    trade_id: fields.Number
+    timestamp: str
+
+
+class _Frame(msgspec.Struct, gc=False):
+    channel: Literal["trade"]
+    type: Literal["snapshot", "update"]
+    data: frames.Rows[_Usual]
+
+
+class _Row(msgspec.Struct):
     symbol: object = None
     side: object = None
     price: object = None
     qty: object = None
     trade_id: object = None
     timestamp: object = None
-
-
-class _Frame(msgspec.Struct, gc=False):
-    channel: str | None = None
-    type: str | None = None
-    data: tuple[_Row, ...] = ()
 
 
 _COLUMNS = ("price", "volume", "time", "side", "order", "misc", "trade_id")
@@ -72,12 +82,20 @@ class Kraken(Adapter):
         """Return the frame's trades, or what it is instead."""
         return frames.read(frame, self._trades, self._anything)
 
-    def _trades(self, text: str | bytes) -> list[Item] | None:
-        frame = frames.quick(_DECODER, text)
-        if frame is None or frame.channel != "trade" or not 0 < len(frame.data) <= frames.MAX_ROWS:
-            return None
-        historical = _HISTORICAL.get(frame.type or "")
-        return None if historical is None else [self._trade(row, historical=historical) for row in frame.data]
+    def _trades(self, text: str | bytes) -> list[Item]:
+        frame = _DECODER.decode(text)
+        historical = _HISTORICAL[frame.type]
+        items: list[Item] = []
+        for row in frame.data:
+            symbol = row.symbol
+            pair = self.pairs.get(symbol)
+            if pair is None:
+                raise frames.Unusual
+            price, volume, at_ms = fields.price(row.price), fields.volume(row.qty), fields.time_rfc3339(row.timestamp)
+            trade_id = str(row.trade_id)
+            known = (self.exchange, symbol, pair, price, volume, at_ms, trade_id, row.side, historical, False, 1)
+            items.append(made_of(known))
+        return items
 
     def _anything(self, frame: frames.Object) -> list[Item]:
         channel = frame.get("channel")
@@ -114,7 +132,7 @@ class Kraken(Adapter):
                 fields.taker(row.side, fields.SIDES),
                 historical,
             )
-        except fields.Refused as refused:
+        except frames.Refused as refused:
             return refused.reject()
 
     def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:
@@ -147,7 +165,7 @@ class Kraken(Adapter):
                 fields.numeric_id(row.trade_id),
                 fields.taker(row.side, _PAST_SIDES),
             )
-        except fields.Refused as refused:
+        except frames.Refused as refused:
             return refused.reject()
 
 

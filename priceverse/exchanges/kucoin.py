@@ -9,33 +9,46 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Literal
 
 import msgspec
 
 from priceverse.exchanges import fields, frames, kucoin_token, pages
 from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Gap, Item, Page, Reason, Request
-from priceverse.model.exchange import Exchange
-from priceverse.model.trade import Trade
+from priceverse.model.exchange import Exchange, Side
+from priceverse.model.trade import Trade, made_of
 
 _TOPIC = "/market/match:"
 _MATCH = "trade.l3match"
 _REFUSED = re.compile(r"/market/match:([^\s,\"]{1,64})")
 
 
-class _Row(msgspec.Struct, gc=False, rename={"trade_id": "tradeId"}):
+_KEYS = {"trade_id": "tradeId"}
+
+
+class _Usual(msgspec.Struct, gc=False, rename=_KEYS):
+    symbol: str
+    side: Side
+    price: str
+    size: str
+    time: str
+    trade_id: str
+
+
+class _Frame(msgspec.Struct, gc=False):
+    topic: str
+    type: Literal["message"]
+    subject: Literal["trade.l3match"]
+    data: _Usual
+
+
+class _Row(msgspec.Struct, rename=_KEYS):
     symbol: object = None
     side: object = None
     price: object = None
     size: object = None
     time: object = None
     trade_id: object = None
-
-
-class _Frame(msgspec.Struct, gc=False):
-    topic: str | None = None
-    type: str | None = None
-    subject: str | None = None
-    data: _Row | None = None
 
 
 class _PastRow(msgspec.Struct):
@@ -47,7 +60,7 @@ class _PastRow(msgspec.Struct):
 
 
 _OK = "200000"
-_DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
+_DECODER = msgspec.json.Decoder(_Frame)
 
 
 class Kucoin(Adapter):
@@ -59,7 +72,7 @@ class Kucoin(Adapter):
 
     def __init__(self, symbols: Mapping[str, str]) -> None:
         super().__init__(symbols)
-        self._topics = {symbol: f"{_TOPIC}{symbol}" for symbol in symbols}
+        self._topics = {f"{_TOPIC}{symbol}": symbol for symbol in symbols}
         self._local = ""
 
     def prelude(self, rest_url: str) -> Request:
@@ -84,13 +97,14 @@ class Kucoin(Adapter):
         """Return the frame's trade, or what it is instead."""
         return frames.read(frame, self._trades, self._anything)
 
-    def _trades(self, text: str | bytes) -> list[Item] | None:
-        frame = frames.quick(_DECODER, text)
-        if frame is None or frame.data is None or frame.type != "message" or frame.subject != _MATCH:
-            return None
-        if frame.topic is None or not frame.topic.startswith(_TOPIC):
-            return None
-        return [self._trade(frame.data, frame.topic)]
+    def _trades(self, text: str | bytes) -> list[Item]:
+        frame = _DECODER.decode(text)
+        row, symbol = frame.data, self._topics.get(frame.topic)
+        if symbol is None or row.symbol != symbol:
+            raise frames.Unusual
+        price, volume, at_ms = fields.price(row.price), fields.volume(row.size), fields.time_ns(row.time)
+        pair, trade_id = self.pairs[symbol], fields.text_id(row.trade_id)
+        return [made_of((self.exchange, symbol, pair, price, volume, at_ms, trade_id, row.side, False, False, 1))]
 
     def _anything(self, frame: frames.Object) -> list[Item]:
         kind = frame.get("type")
@@ -112,7 +126,7 @@ class Kucoin(Adapter):
             pair = self.pairs.get(symbol)
             if pair is None:
                 return frames.ignored(symbol)
-            if topic != self._topics[symbol] and symbol not in topic.removeprefix(_TOPIC).split(","):
+            if symbol not in topic.removeprefix(_TOPIC).split(","):
                 return frames.reject(Reason.BAD_ENVELOPE, topic)
             return Trade(
                 self.exchange,
@@ -124,7 +138,7 @@ class Kucoin(Adapter):
                 fields.text_id(row.trade_id),
                 fields.taker(row.side, fields.SIDES),
             )
-        except fields.Refused as refused:
+        except frames.Refused as refused:
             return refused.reject()
 
     def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:  # noqa: ARG002 - there is one page
@@ -138,7 +152,7 @@ class Kucoin(Adapter):
 
     def _past(self, symbol: str, row: _PastRow) -> Item:
         moved = _Row(symbol, row.side, row.price, row.size, row.time, row.sequence)
-        return self._trade(moved, self._topics[symbol])
+        return self._trade(moved, f"{_TOPIC}{symbol}")
 
     def _control(self, kind: str, frame: frames.Object) -> Control:
         match kind:

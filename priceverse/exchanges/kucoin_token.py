@@ -62,9 +62,11 @@ def endpoint(reply: bytes, connect_id: str, *, local: str) -> Endpoint:
 
 def _token(reply: bytes) -> _Token:
     text = frames.text_of(reply)
-    answer = frames.quick(_DECODER, text) if isinstance(text, str) else None
-    if answer is None:
-        raise PreludeError("not a token reply: expected JSON with code, data.token and data.instanceServers")
+    try:
+        answer = _DECODER.decode(text if isinstance(text, str) else b"")
+    except frames.FAULTS:
+        told = "not a token reply: expected JSON with code, data.token and data.instanceServers"
+        raise PreludeError(told) from None
     if answer.code != _OK:
         raise PreludeError(f"token refused: {frames.shown(answer.code, answer.msg)}")
     if answer.data is None or not answer.data.token or not answer.data.servers:

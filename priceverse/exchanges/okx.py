@@ -9,21 +9,46 @@ import json
 import re
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import msgspec
 
 from priceverse.exchanges import fields, frames, pages
 from priceverse.exchanges.protocol import Adapter, Control, ControlKind, Endpoint, Gap, Item, Page, Reason, Request
-from priceverse.model.exchange import Exchange
-from priceverse.model.trade import Trade
+from priceverse.model.exchange import Exchange, Side
+from priceverse.model.trade import Trade, made_of
 
 _PING_INTERVAL_S = 20.0
 """The venue cuts after 30 s without traffic."""
+_PONG = "pong"
 _UPGRADE = "64008"
 _INSTRUMENT = re.compile(r"instId:\s*([0-9A-Za-z-]{1,64})")
 
 
-class _Row(msgspec.Struct, gc=False, rename={"symbol": "instId", "trade_id": "tradeId"}):
+_KEYS = {"symbol": "instId", "trade_id": "tradeId"}
+
+
+class _Usual(msgspec.Struct, gc=False, rename=_KEYS):
+    symbol: str
+    trade_id: str
+    px: str
+    sz: str
+    side: Side
+    ts: str
+    count: str = "1"
+
+
+class _Arg(msgspec.Struct, gc=False, rename=_KEYS):
+    channel: Literal["trades"]
+    symbol: str
+
+
+class _Frame(msgspec.Struct, gc=False):
+    arg: _Arg
+    data: frames.Rows[_Usual]
+
+
+class _Row(msgspec.Struct, rename=_KEYS):
     symbol: object = None
     trade_id: object = None
     px: object = None
@@ -33,19 +58,9 @@ class _Row(msgspec.Struct, gc=False, rename={"symbol": "instId", "trade_id": "tr
     count: object = None
 
 
-class _Arg(msgspec.Struct, gc=False, rename={"symbol": "instId"}):
-    channel: str | None = None
-    symbol: str | None = None
-
-
-class _Frame(msgspec.Struct, gc=False):
-    arg: _Arg | None = None
-    data: tuple[_Row, ...] = ()
-
-
 _OK = "0"
 _PAGE = 100
-_DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
+_DECODER = msgspec.json.Decoder(_Frame)
 
 
 class Okx(Adapter):
@@ -71,17 +86,23 @@ class Okx(Adapter):
 
     def receive(self, frame: str | bytes) -> list[Item]:
         """Return the frame's trades, or what it is instead."""
-        if frame in ("pong", b"pong"):
+        if len(frame) == len(_PONG) and frame in (_PONG, _PONG.encode()):
             return [Control(ControlKind.PONG)]
         return frames.read(frame, self._trades, self._anything)
 
-    def _trades(self, text: str | bytes) -> list[Item] | None:
-        frame = frames.quick(_DECODER, text)
-        if frame is None or frame.arg is None or frame.arg.channel != "trades":
-            return None
-        if not 0 < len(frame.data) <= frames.MAX_ROWS:
-            return None
-        return [self._trade(row, frame.arg.symbol) for row in frame.data]
+    def _trades(self, text: str | bytes) -> list[Item]:
+        frame = _DECODER.decode(text)
+        symbol = frame.arg.symbol
+        pair = self.pairs.get(symbol)
+        items: list[Item] = []
+        for row in frame.data:
+            if pair is None or row.symbol != symbol:
+                raise frames.Unusual
+            price, volume, at_ms = fields.price(row.px), fields.volume(row.sz), fields.time_ms(row.ts)
+            trade_id, count = fields.text_id(row.trade_id), fields.matches(row.count)
+            known = (self.exchange, symbol, pair, price, volume, at_ms, trade_id, row.side, False, False, count)
+            items.append(made_of(known))
+        return items
 
     def _anything(self, frame: frames.Object) -> list[Item]:
         arg = frame.get("arg")
@@ -114,7 +135,7 @@ class Okx(Adapter):
                 fields.taker(row.side, fields.SIDES),
                 count=fields.matches(row.count),
             )
-        except fields.Refused as refused:
+        except frames.Refused as refused:
             return refused.reject()
 
     def history(self, rest_url: str, gap: Gap, cursor: str = "") -> Request:
@@ -132,7 +153,7 @@ class Okx(Adapter):
     def _past(self, symbol: str, row: _Row) -> Item:
         try:
             row.trade_id, row.count = fields.numeric_id(row.trade_id), 1
-        except fields.Refused as refused:
+        except frames.Refused as refused:
             return refused.reject()
         return self._trade(row, symbol)
 

@@ -1,7 +1,9 @@
 """A trade: what one exchange frame says happened, exactly, and nothing that we concluded from it."""
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, cast
 
 from priceverse.model.exchange import Side
 
@@ -27,3 +29,10 @@ class Trade(NamedTuple):
     historical: bool = False
     block: bool = False
     count: int = 1  # type: ignore[assignment] # hides tuple.count, which nobody asks a trade for
+
+
+Fields = tuple[str, str, str, Decimal, Decimal, int, str, Side, bool, bool, int]
+"""All fields of a trade, in its order."""
+
+made_of = cast("Callable[[Fields], Trade]", partial(tuple.__new__, Trade))
+"""Return a trade with these fields, which are all: in half the time of `Trade(…)`."""

@@ -53,11 +53,12 @@ class FrameSplitter:
             if first & _RESERVED or length > _LENGTH_64:  # an extension nobody agreed on, or a server that masks
                 return messages, self._surrender(rest, data[at:])
             if length >= _LENGTH_16:
-                start += 2 if length == _LENGTH_16 else 8
+                is_short = length == _LENGTH_16
+                start += 2 if is_short else 8
                 if size < start:
                     needed = start - at
                     break
-                length = int.from_bytes(data[at + 2 : start], "big")
+                length = data[at + 2] << 8 | data[at + 3] if is_short else int.from_bytes(data[at + 2 : start], "big")
                 if length > self._max:
                     return messages, self._surrender(rest, data[at:])
             end = start + length
