@@ -6,9 +6,6 @@ Run: `python tests/bench/api.py [--seconds 4] [--rounds 3] [--only WHAT ...]`. W
                Hypercorn with Quart-Trio; requests/s, p50, p99, and the server's CPU time for a request
     batch      twenty getPrice in one request, one handler
     mixed      99 % getPrice and 1 % requests that Quart answers, on the same connections of two handlers
-    instance   a whole instance (`priceverse up`, default pools) with 2,000 trades/s in its pipeline: 10,000 getPrice/s
-               offered for 60 s (`--paced-seconds`) by `pace.c`, which measures from the instant a request is due, then
-               wrk as fast as it can
     idle       10,000 idle connections (or what `ulimit -n` allows): memory, and getPrice beside them
 
 The peers are installed from npm and PyPI into a folder that is thrown away (`--peers DIR` keeps it). Our handler is the
@@ -45,20 +42,6 @@ CONNECTIONS = 64
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PUBLISH_EVERY_S = 0.25
 START_S = 60
-SETTLE_S = 15
-OFFERED_PER_S = 10_000
-TRADES_PER_S = 2000
-WALK_PER_S = 156
-"""What the simulator's walk comes to at its own pace."""
-
-_CALL = (
-    b'{"id":"1","version":"2.0","timestamp":1767225600000,"service":"PricesService@2.0.0","method":"getPrice",'
-    b'"input":{"pair":"btc-usd"}}'
-)
-REQUEST = (
-    b"POST /netron/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\n\r\n%s" % (len(_CALL), _CALL)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +61,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=list(BENCHES), default=list(BENCHES))
     parser.add_argument("--peers", type=Path)
-    parser.add_argument("--paced-seconds", type=int, default=60)
     parser.add_argument("--publish", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.publish:
@@ -125,39 +107,6 @@ def mixed(settings: Settings, given: argparse.Namespace) -> None:
     show("99 % + 1 %", result, "two handlers, wrk on the same two cores")
 
 
-def instance(_: Settings, given: argparse.Namespace) -> None:
-    """Measure the API of a whole instance, paced and as fast as it goes."""
-    with tempfile.TemporaryDirectory(prefix="pv-") as folder:
-        state = Path(folder) / "state"
-        pace = Path(folder) / "pace"
-        subprocess.run(["cc", "-O2", "-o", pace, HERE / "pace.c"], check=True)
-        request = Path(folder) / "request"
-        request.write_bytes(REQUEST)
-        up = [str(Path(sys.executable).with_name("priceverse")), "up", "--state", str(state)]
-        free = os.environ | {"PRICEVERSE_API__RATE_LIMIT__ENABLED": "false"}
-        said = subprocess.run(
-            [*up, "--detach", "--port", "0", "--speed", f"{TRADES_PER_S / WALK_PER_S:.1f}"],
-            check=True,
-            stdout=subprocess.PIPE,  # and not stderr, which the daemon keeps open
-            text=True,
-            env=free,
-        ).stdout
-        try:
-            port = int(found(r"http://[^:]+:(\d+)", said))
-            time.sleep(SETTLE_S)
-            paced = subprocess.run(
-                [pace, str(port), str(OFFERED_PER_S), str(given.paced_seconds), str(CONNECTIONS), request],
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-            print(f"offered {OFFERED_PER_S:,}/s     {paced.strip()}", flush=True)
-            result = median([wrk(port, [], HERE / "invoke.lua", given.seconds) for _ in range(given.rounds)])
-            show("closed loop", result, "whole instance and wrk on the same cores")
-        finally:
-            subprocess.run([*up, "--stop"], check=True, capture_output=True)
-
-
 def idle(settings: Settings, given: argparse.Namespace) -> None:
     """Measure what connections cost that say nothing."""
     most = min(10_000, _open_files() - 200)
@@ -179,7 +128,7 @@ def idle(settings: Settings, given: argparse.Namespace) -> None:
     )
 
 
-BENCHES = {"getPrice": get_price, "batch": batch, "mixed": mixed, "instance": instance, "idle": idle}
+BENCHES = {"getPrice": get_price, "batch": batch, "mixed": mixed, "idle": idle}
 
 
 # The load
