@@ -18,6 +18,9 @@ from priceverse.config.settings import Settings
 
 DEFAULT_FILE = Path("/etc/priceverse/priceverse.toml")
 PREFIX = "PRICEVERSE_"
+FOR_CLIENTS = "PRICEVERSE_URL"
+"""The one variable that is no key: the server that `priceverse prices` and the like ask."""
+
 CREDENTIALS = {"database_password": ("database", "password"), "redis_password": ("redis", "password")}
 """Names of systemd credentials (`LoadCredential=`) and the keys that they set."""
 
@@ -101,7 +104,7 @@ def _toml(path: Path) -> Tree:
 
 
 def _environment(environ: Mapping[str, str]) -> Tree:
-    ours = {k: v for k, v in environ.items() if k.upper().startswith(PREFIX)}
+    ours = {k: v for k, v in environ.items() if k.upper().startswith(PREFIX) and k.upper() != FOR_CLIENTS}
     for name in ours:
         section = name[len(PREFIX) :].lower().split("__")[0]
         if section not in Settings.model_fields:

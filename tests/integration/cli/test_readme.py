@@ -18,15 +18,15 @@ LOCAL = "http://127.0.0.1:3000"
 ASK_A_SERVER = ("prices", "candles")
 
 
-def example(language: str) -> str:
-    """Return the only block of a language."""
-    [found] = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def example(language: str, begin: str = "") -> str:
+    """Return the only block of a language that begins so."""
+    [found] = re.findall(rf"^```{language}\n({begin}.*?)^```$", README, re.MULTILINE | re.DOTALL)
     return found
 
 
 async def test_curl(handler):
     """Sent as curl would send it: a new machine may have no curl."""
-    words = shlex.split(example("sh").replace("\\\n", " ").replace(LOCAL, handler.url))
+    words = shlex.split(example("sh", "curl").replace("\\\n", " ").replace(LOCAL, handler.url))
     assert words[:2] == ["curl", "-s"]
     url, flags = words[2], dict(zip(words[3::2], words[4::2], strict=True))
     name, _, value = flags["-H"].partition(": ")

@@ -1,43 +1,25 @@
 """The wheel carries what an installed package needs beside its code: page, chart library, SQL, units, examples."""
 
 import re
-import shutil
-import subprocess
-import sys
-import sysconfig
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-SOURCES = ("priceverse", "supervisor", "sql", "etc", "systemd", "pyproject.toml", "README.md", "LICENSE")
-BUILD = "import sys; sys.path.append('{site}'); from setuptools import build_meta; build_meta.build_wheel('dist')"
-"""Without `site`: the installed packages are there, the checkout that an editable install points to is not."""
+from tests import wheel
 
+ROOT = wheel.ROOT
 LIBRARY = "priceverse/web/node_modules/lightweight-charts"
-TIMEOUT_S = 120
 
 
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory):
-    """A copy is built, so that nothing appears in the tree."""
-    tree = tmp_path_factory.mktemp("tree")
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "axe-core", "*.egg-info")
-            shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=ignored)
-        else:
-            shutil.copy(ROOT / name, tree)
-    build = [sys.executable, "-I", "-S", "-c", BUILD.format(site=sysconfig.get_path("purelib"))]
-    subprocess.run(build, cwd=tree, check=True, capture_output=True, timeout=TIMEOUT_S)
-    return tree / "dist"
+def built(tmp_path_factory):
+    return wheel.build(wheel.copy(tmp_path_factory.mktemp("tree")))
 
 
 @pytest.fixture(scope="module")
-def names(dist):
-    with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
-        return set(wheel.namelist())
+def names(built):
+    with zipfile.ZipFile(built) as archive:
+        return set(archive.namelist())
 
 
 def test_the_wheel_has_every_module_and_migration(names):
@@ -61,7 +43,7 @@ def test_the_wheel_has_units_and_examples(names):
     assert {"etc/priceverse.toml", "etc/nginx/priceverse.conf", "etc/haproxy/priceverse.cfg"} <= shared
 
 
-def test_the_wheel_has_the_command(dist):
-    with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
-        points = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-        assert re.search(rb"^priceverse = priceverse\.cli:main$", wheel.read(points), re.MULTILINE)
+def test_the_wheel_has_the_command(built):
+    with zipfile.ZipFile(built) as archive:
+        points = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        assert re.search(rb"^priceverse = priceverse\.cli:main$", archive.read(points), re.MULTILINE)

@@ -132,6 +132,10 @@ def test_an_operators_commands_find_the_credentials_beside_the_file(tmp_path):
     assert [each.database.password.get_secret_value() for each in found] == ["s3cret", "of the owner"]
 
 
+def test_the_address_for_clients_is_no_key():
+    assert load(environ={"PRICEVERSE_URL": "https://prices.example.org"}).origins == {}
+
+
 def test_a_wrong_password_never_shows_in_the_refusal(tmp_path):
     with pytest.raises(ConfigError) as raised:
         load(write(tmp_path, "[redis]\npassword = 12345678\n"), environ={})
