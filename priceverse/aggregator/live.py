@@ -38,10 +38,10 @@ class Latencies:
 
 
 class Publisher:
-    """Publishes what the desk says is due, of pairs that are surely ours; `wake` it when trades came."""
+    """Publishes what desks say is due, of pairs that are surely ours; `wake` it when trades came."""
 
-    def __init__(self, desk: Desk, door: RedisDoor, is_sure: Callable[[str], bool]) -> None:
-        self._desk = desk
+    def __init__(self, desks: Sequence[Desk], door: RedisDoor, is_sure: Callable[[str], bool]) -> None:
+        self._desks = desks
         self._is_sure = is_sure
         self._writer = PriceWriter(door)
         self._woken = trio.Event()
@@ -59,20 +59,21 @@ class Publisher:
             with trio.move_on_after(self._idle_s()):
                 await self._woken.wait()
             self._woken = trio.Event()
-            due = [each for each in self._desk.due(now_ms()) if self._is_sure(each.pair)]
+            due = [each for desk in self._desks for each in desk.due(now_ms()) if self._is_sure(each.pair)]
             if due and not await self._publish(due):
                 await trio.sleep(AWAY_S)
 
     def _idle_s(self) -> float:
-        due_ms = self._desk.next_due_ms()
-        return LONGEST_IDLE_S if due_ms is None else min(max(due_ms - now_ms(), 0) / 1000, LONGEST_IDLE_S)
+        due_ms = [at_ms for desk in self._desks if (at_ms := desk.next_due_ms()) is not None]
+        return min(max(min(due_ms) - now_ms(), 0) / 1000, LONGEST_IDLE_S) if due_ms else LONGEST_IDLE_S
 
     async def _publish(self, due: Sequence[Due]) -> bool:
         """Publish, or let it be due again; tell whether Redis took it."""
         try:
             await self._writer.publish([price for each in due for price in each.prices])
         except RedisUnavailable as error:
-            self._desk.unpublished(due)
+            for desk in self._desks:
+                desk.unpublished(due)
             self._note(away=True, error=str(error))
             return False
         self._note(away=False)

@@ -4,8 +4,8 @@
 
 A pair is taken over from PostgreSQL's word, not from the group's: its stream is read again from where what is not
 stored yet needs it, back to the oldest trade that could be repeated, and then the group's cursor is put after the last
-entry read. An assigned pair whose lease somebody else holds is waited for: a second host is a hot standby. The rule:
-nothing is lost or counted twice, whatever the last owner did or still does.
+entry read; live prices go on meanwhile (`preview`). An assigned pair whose lease somebody else holds is waited for: a
+second host is a hot standby. The rule: nothing is lost or counted twice, whatever the last owner did or still does.
 """
 
 from collections.abc import Collection
@@ -17,6 +17,7 @@ import trio
 from priceverse.aggregator import plan
 from priceverse.aggregator.history import Outbox
 from priceverse.aggregator.patience import patiently
+from priceverse.aggregator.preview import Preview
 from priceverse.aggregator.reading import Reading
 from priceverse.aggregator.stream import Followed
 from priceverse.bus import consumers, group, prices
@@ -60,6 +61,7 @@ class Ownership:
         settings: Settings,
         *,
         desk: Desk,
+        preview: Preview,
         reading: Reading,
         outbox: Outbox,
         db: Database,
@@ -68,6 +70,7 @@ class Ownership:
     ) -> None:
         self._settings = settings
         self._desk = desk
+        self._preview = preview
         self._reading = reading
         self._outbox = outbox
         self._db = db
@@ -142,11 +145,12 @@ class Ownership:
         if not leased:
             return
         await self._unseat(leased)
-        claims = [await self._claim(pair, number) for pair, number in leased.items()]
-        await self._follow_reference(claims)
-        async with trio.open_nursery() as nursery:
-            for claim in claims:
-                nursery.start_soon(self._seat, claim)
+        async with self._preview.of(leased, self._desk.rates):
+            claims = [await self._claim(pair, number) for pair, number in leased.items()]
+            await self._follow_reference(claims)
+            async with trio.open_nursery() as nursery:
+                for claim in claims:
+                    nursery.start_soon(self._seat, claim)
 
     async def _claim(self, pair: str, number: int) -> _Claim:
         """Fence former owners off and learn up to where the pair's history is done."""
@@ -200,6 +204,7 @@ class Ownership:
             await patiently(lambda: consumers.tidy(self._door, pair), task="tidy")
             followed.since = followed.cursor
             self._desk.seats[pair], self._reading.owned[pair] = seat, followed
+            self._preview.give_up({pair})
         get_logger().info("pair_taken_over", **asdict(claim), replayed=replayed)
 
     def _followed(self, pricer: PairPricer, position_ms: int) -> Followed:

@@ -14,6 +14,7 @@ from priceverse.aggregator import history, plan, rate, thin
 from priceverse.aggregator.history import Outbox
 from priceverse.aggregator.live import Publisher
 from priceverse.aggregator.ownership import Ownership
+from priceverse.aggregator.preview import Preview
 from priceverse.aggregator.reading import Reading
 from priceverse.aggregator.report import Report
 from priceverse.bus.client import RedisDoor
@@ -53,13 +54,15 @@ async def serve(settings: Settings, duties: Duties) -> None:
         Database(settings.database) as db,
         Leases(door, "pair", lease_ms=settings.aggregation.lease_ms) as leases,
     ):
-        desk = Desk(plan.pace(settings), Rates(max_age_days=settings.cbr.max_age_days))
+        rates = Rates(max_age_days=settings.cbr.max_age_days)
+        desk, taking_over = Desk(plan.pace(settings), rates), Desk(plan.pace(settings), rates)
 
         def missed(pair: str) -> None:
             ownership.miss(pair)
 
         outbox = Outbox(partial(history.commit, db), partial(history.acknowledge, door), missed)
-        publisher = Publisher(desk, live_door, leases.is_sure)
+        publisher = Publisher((desk, taking_over), live_door, leases.is_sure)
+        preview = Preview(settings, taking_over, door, publisher.wake)
 
         def on_read(trades: int) -> None:
             outbox.put(desk.settle())
@@ -70,7 +73,9 @@ async def serve(settings: Settings, duties: Duties) -> None:
         reading = Reading(
             door, leases, reading_door=reading_door, child=duties.child, on_read=on_read, on_robbed=missed
         )
-        ownership = Ownership(settings, desk=desk, reading=reading, outbox=outbox, db=db, door=door, leases=leases)
+        ownership = Ownership(
+            settings, desk=desk, preview=preview, reading=reading, outbox=outbox, db=db, door=door, leases=leases
+        )
         report = Report(desk=desk, reading=reading, outbox=outbox, publisher=publisher)
         duties.provide(report.stats)
         duties.on_ask("streams", report.streams)

@@ -3,15 +3,16 @@
 import signal
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import trio
 
-from priceverse.bus import group, keys
+from priceverse.bus import group, keys, prices
 from priceverse.bus.trades import TradeReader
 from priceverse.clock import now_ms
-from priceverse.config.settings import Settings
+from priceverse.config.settings import Aggregation, Settings
 from tests.integration.aggregator.conftest import PAIRS, Market, Running, aggregating
 from tests.integration.aggregator.test_aggregator import (
     assert_candles_are_exact,
@@ -96,6 +97,27 @@ async def test_after_a_kill_the_next_owner_waits_for_no_lease(settings, door, st
     assert await door.run(lambda client: client.get(keys.lease("pair", "btc-usd")))
     async with aggregating(patient, "btc-usd") as aggregator:
         assert aggregator.stats()["pairs"].keys() == {"btc-usd"}
+
+
+async def test_live_prices_do_not_wait_until_all_is_read_again(settings, door, market: Market, connect):
+    """Nothing can be claimed; the prices are of the whole window all the same."""
+    patient = settings.database.model_copy(update={"statement_timeout_ms": 60_000})
+    settings = settings.model_copy(update={"aggregation": Aggregation(), "database": patient})
+    sent = [await market.trade("btc-usd", age_ms=age_ms, price=Decimal(64_000)) for age_ms in range(0, 15_000, 500)]
+    await market.trade("usdt-usd", price=Decimal(1))
+    async with aggregating(settings) as aggregator:
+        with connect() as holder, holder.transaction():
+            holder.execute("LOCK TABLE checkpoint")
+            await aggregator.send.send(PAIRS)
+            found = await eventually(lambda: prices.current(door, ["btc-usd"]), bool)
+            assert (aggregator.confirmed, aggregator.stats()["pairs"]) == ([frozenset()], {})
+            assert found["btc-usd"].volume == sum(received.trade.volume for received in sent)
+        await owns_all(aggregator)
+        await market.trade("btc-usd", price=Decimal(64_001))
+        later = await eventually(
+            lambda: prices.current(door, ["btc-usd"]), lambda now: now["btc-usd"].volume > found["btc-usd"].volume
+        )
+        assert later["btc-usd"].sequence > found["btc-usd"].sequence
 
 
 async def test_two_at_once_share_nothing_and_the_second_stands_by(settings, door, market, connect):
