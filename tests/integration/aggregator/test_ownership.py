@@ -21,6 +21,7 @@ from tests.integration.aggregator.test_aggregator import (
     settled_rows,
 )
 
+BLOCKED = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 OWNER = Path(__file__).with_name("owner.py")
 
 
@@ -83,6 +84,58 @@ async def test_an_owner_that_was_paused_writes_nothing_when_it_wakes_up(
             await settled_rows(connect, now_ms() + 1500)  # it goes on by itself when the pairs are free
             assert owner.poll() is None
         found = await settled_rows(connect, now_ms())
+        nursery.cancel_scope.cancel()
+    await assert_rows_are_exact(settings, door, found)
+    await assert_candles_are_exact(settings, door, connect)
+
+
+async def test_an_owner_that_is_sure_still_and_wrong_writes_nothing(
+    settings, door, market: Market, start_owner, connect
+):
+    """Leases as by default, and taken from an owner who was paused for less: it has no reason to doubt."""
+    owner = start_owner(settings)
+    async with trio.open_nursery() as nursery:
+        await owning(owner)
+        await nursery.start(market.run)
+        await settled_rows(connect, now_ms())
+        owner.send_signal(signal.SIGSTOP)
+        await door.run(lambda client: client.delete(*(keys.lease("pair", pair) for pair in PAIRS)))
+        async with aggregating(settings, *PAIRS, child="aggregator.1"):
+            await settled_rows(connect, now_ms())
+            newer = epochs(connect)
+            owner.send_signal(signal.SIGCONT)
+            found = await settled_rows(connect, now_ms() + 3000)
+            assert all(epoch >= newer[pair] for pair, epoch in epochs(connect).items())
+        nursery.cancel_scope.cancel()
+    await assert_rows_are_exact(settings, door, found)
+    await assert_candles_are_exact(settings, door, connect)
+
+
+async def test_an_owner_that_was_paused_within_a_commit_doubles_nothing(
+    settings, door, market: Market, start_owner, connect
+):
+    """It holds PostgreSQL's locks meanwhile: its successor can neither claim nor store, and goes on after it."""
+    owner = start_owner(settings)
+    hasty = settings.model_copy(update={"database": settings.database.model_copy(update={"statement_timeout_ms": 500})})
+
+    async def waiting():
+        with connect() as connection:
+            return connection.execute(BLOCKED).fetchall()
+
+    async with trio.open_nursery() as nursery:
+        await owning(owner)
+        await nursery.start(market.run)
+        await settled_rows(connect, now_ms())
+        with connect() as holder, holder.transaction():
+            holder.execute("SELECT FROM checkpoint FOR UPDATE")
+            await eventually(waiting, bool)
+            owner.send_signal(signal.SIGSTOP)
+        await door.run(lambda client: client.delete(*(keys.lease("pair", pair) for pair in PAIRS)))
+        async with aggregating(hasty, *PAIRS, child="aggregator.1") as other:
+            await owns_all(other)
+            await eventually(waiting, bool)
+            owner.send_signal(signal.SIGCONT)
+            found = await settled_rows(connect, now_ms() + 3000)
         nursery.cancel_scope.cancel()
     await assert_rows_are_exact(settings, door, found)
     await assert_candles_are_exact(settings, door, connect)
