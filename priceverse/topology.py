@@ -40,7 +40,7 @@ def tree(settings: Settings) -> TreeSpec:
             *(_collector(settings, exchange) for exchange in settings.exchanges.enabled),
         ),
         pools=(_aggregators(settings), _handlers(settings)),
-        listeners=(ListenerSpec(name=API_LISTENER, host=settings.app.host, port=settings.app.port),),
+        listeners=(ListenerSpec(name=API_LISTENER, host=settings.app.host, port=settings.app.port, defer_accept_s=1),),
         control=settings.supervisor.control_socket,
         zygote=ZygoteSpec(modules=WARM, env=LEAN, without_env=WITHOUT) if settings.supervisor.warm_start else None,
         fixed={"metrics.listen": settings.metrics.listen},

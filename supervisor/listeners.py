@@ -52,7 +52,11 @@ def open_all(specs: Iterable[ListenerSpec], inherited: Iterable[Inherited] = ())
     for name, sock in given:
         if sock not in taken.values():
             raise ListenError(f"no listener wants the inherited socket {name or _address(sock)}")
-    return {spec.name: taken[spec.name] or _bound(spec) for spec in wanted}
+    sockets = {spec.name: taken[spec.name] or _bound(spec) for spec in wanted}
+    for spec in wanted:
+        if spec.defer_accept_s and spec.path is None:
+            sockets[spec.name].setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, spec.defer_accept_s)
+    return sockets
 
 
 def addresses(specs: Iterable[ListenerSpec], sockets: Mapping[str, socket.socket]) -> dict[str, Address]:

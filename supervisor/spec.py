@@ -166,18 +166,25 @@ class ZygoteSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSpec:
-    """A listening socket that the root binds once and hands to children: TCP (port 0 = any free one) or unix."""
+    """A listening socket that the root binds once and hands to children: TCP (port 0 = any free one) or unix.
+
+    Where clients speak first, `defer_accept_s` leaves a TCP connection in the kernel's queue, which outlives every
+    child, until its first bytes have come, or so long.
+    """
 
     name: str
     host: str = "127.0.0.1"
     port: int = 0
     path: Path | None = None
     backlog: int = 1024
+    defer_accept_s: int = 0
 
     def __post_init__(self) -> None:
         _check_name("listener.name", self.name)
         _check(0 <= self.port <= 65535, f"listener {self.name}: port", self.port, "0 to 65535")
         _check(self.backlog >= 1, f"listener {self.name}: backlog", self.backlog, "1 or more")
+        deferred = self.defer_accept_s
+        _check(0 <= deferred <= 60, f"listener {self.name}: defer_accept_s", deferred, "0 to 60")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

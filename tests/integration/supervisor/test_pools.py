@@ -10,7 +10,7 @@ import trio
 from supervisor.circuit import Circuit
 from supervisor.errors import ControlError
 from supervisor.spec import Autoscale, ListenerSpec, PoolSpec, Strategy
-from tests.integration.supervisor.grove import child
+from tests.integration.supervisor.grove import PATIENCE_S, child
 
 KEYS = tuple(f"key-{n}" for n in range(8))
 
@@ -150,6 +150,21 @@ async def test_connections_wait_while_every_member_is_dead(grove):
     await grove.plant(pools=(pool(1, keys=(), template=listening),), listeners=(ListenerSpec(name="web"),))
     os.kill(grove.pid("p.0"), signal.SIGKILL)
     assert await call(grove.addresses["web"]) == grove.pid("p.0")
+
+
+async def test_a_connection_that_has_not_spoken_is_no_members_yet(grove):
+    listening = child("t", listeners=("web",))
+    listener = ListenerSpec(name="web", defer_accept_s=30)
+    await grove.plant(pools=(pool(1, keys=(), template=listening),), listeners=(listener,))
+    with trio.fail_after(PATIENCE_S):
+        stream = await trio.open_tcp_stream(*grove.addresses["web"])
+        async with stream:
+            for _ in range(3):  # turns of its loop, in which it would have accepted
+                await grove.ask("p.0", "echo")
+            os.kill(grove.pid("p.0"), signal.SIGKILL)
+            await grove.see("worker_replaced", "p.0")
+            await stream.send_all(b"?\n")
+            assert int(await stream.receive_some(100)) == grove.pid("p.0")
 
 
 async def test_a_rolling_restart_moves_keys_and_never_doubles_them(grove):
