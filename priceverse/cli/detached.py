@@ -32,19 +32,29 @@ def rotate_log(state: Path) -> Path:
 def start(state: Path) -> None:
     """Run this same command without `--detach` in a session of its own; return when it says that it is ready."""
     argv = [sys.executable, "-m", "priceverse", *(word for word in sys.argv[1:] if word != "--detach")]
-    try:
-        child = subprocess.Popen(  # noqa: S603 - our own command line
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-    except OSError as error:
-        raise EmbeddedError(f"{argv[0]} cannot be started: {error.strerror}") from None
+    state.mkdir(parents=True, exist_ok=True)
+    with open(rotate_log(state), "ab", opener=_private) as faults:
+        before_bytes = faults.tell()
+        try:
+            child = subprocess.Popen(  # noqa: S603 - our own command line
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=faults, text=True, start_new_session=True
+            )
+        except OSError as error:
+            raise EmbeddedError(f"{argv[0]} cannot be started: {error.strerror}") from None
     assert child.stdout is not None
     for line in child.stdout:
         click.echo(line.rstrip())
         if line.startswith(READY_LINE):
             return
     code = child.wait()
-    raise EmbeddedError(f"it ended with exit code {code} before it was ready; see {log_file(state)}")
+    last = log_file(state).read_bytes()[before_bytes:].decode(errors="replace").strip().rpartition("\n")[2]
+    raise EmbeddedError(
+        f"{last.removeprefix('Error: ')}\nit ended with exit code {code} before it was ready; see {log_file(state)}"
+    )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def stop(state: Path) -> str:
