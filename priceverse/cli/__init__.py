@@ -6,6 +6,7 @@ import sys
 import click
 
 from priceverse import __version__
+from priceverse.cli.examples import EXAMPLES
 
 COMMANDS = {
     "up": "Start everything on this machine: servers, simulator (or --live), the whole tree.",
@@ -42,6 +43,7 @@ class _Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"priceverse.cli.{cmd_name}").command
+        command.epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in EXAMPLES[cmd_name])])
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - overrides

@@ -5,17 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from priceverse.cli.remote import PRICES, echo_json, examples, json_option, pairs_of, remote
+from priceverse.cli.remote import PRICES, echo_json, json_option, pairs_of, remote
 
 if TYPE_CHECKING:
     from priceverse.net.client import Client
 
 
-@click.command(
-    epilog=examples(
-        "priceverse bench --seconds 10 --url https://prices.example.org",
-    )
-)
+@click.command()
 @click.option("--seconds", type=click.FloatRange(0.1, 600), default=5.0, show_default=True)
 @json_option
 @remote

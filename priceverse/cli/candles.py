@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from priceverse.cli.remote import CHARTS, console, echo_json, examples, grouped, json_option, remote
+from priceverse.cli.remote import CHARTS, console, echo_json, grouped, json_option, remote
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,13 +24,7 @@ AXIS_WIDTH = 16
 BODY, WICK = "┃", "│"
 
 
-@click.command(
-    epilog=examples(
-        "priceverse candles btc-usd --chart",
-        "priceverse candles btc-rub --interval 1day --limit 30",
-        "priceverse candles eth-usd -i 5min -n 288 --csv > eth.csv",
-    )
-)
+@click.command()
 @click.argument("pair")
 @click.option("--interval", "-i", type=click.Choice(INTERVALS), default="1hour", show_default=True)
 @click.option(

@@ -3,16 +3,8 @@
 import click
 from click.shell_completion import get_completion_class
 
-from priceverse.cli.remote import examples
 
-
-@click.command(
-    epilog=examples(
-        "priceverse completion bash > /etc/bash_completion.d/priceverse",
-        'priceverse completion zsh > "${fpath[1]}/_priceverse"',
-        "priceverse completion fish > ~/.config/fish/completions/priceverse.fish",
-    )
-)
+@click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:

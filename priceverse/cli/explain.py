@@ -6,18 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from priceverse.cli.prices import age
-from priceverse.cli.remote import PRICES, console, echo_json, examples, grouped, json_option, remote
+from priceverse.cli.remote import PRICES, console, echo_json, grouped, json_option, remote
 
 if TYPE_CHECKING:
     from priceverse.net.client import Client
 
 
-@click.command(
-    epilog=examples(
-        "priceverse explain btc-usd",
-        "priceverse explain btc-rub --at 2026-11-22T12:00:00Z",
-    )
-)
+@click.command()
 @click.argument("pair")
 @click.option("--at", help="An instant in the past, ISO 8601. [now]")
 @json_option

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from priceverse.cli.candles import INTERVALS, MAX_LIMIT, write_csv
-from priceverse.cli.remote import CHARTS, echo_json, examples, remote
+from priceverse.cli.remote import CHARTS, echo_json, remote
 
 if TYPE_CHECKING:
     from priceverse.net.client import Client
@@ -20,12 +20,7 @@ WIDTHS_S = {"5min": 300, "1hour": 3600, "1day": 86_400}
 DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 
 
-@click.command(
-    epilog=examples(
-        "priceverse export btc-usd --from 2026-01-01 --to 2026-02-01 > january.csv",
-        "priceverse export eth-rub --from 2026-11-20 -i 5min --format jsonl -o eth-rub.jsonl",
-    )
-)
+@click.command()
 @click.argument("pair")
 @click.option("--from", "since", required=True, type=click.DateTime(DATES), help="First start, UTC.")
 @click.option("--to", "until", type=click.DateTime(DATES), help="End, UTC, not included. [now]")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from priceverse.cli.remote import console, echo_json, examples, json_option, remote
+from priceverse.cli.remote import console, echo_json, json_option, remote
 
 if TYPE_CHECKING:
     from priceverse.net.client import Client
@@ -13,12 +13,7 @@ if TYPE_CHECKING:
 COLOURS = {"healthy": "green", "degraded": "yellow", "unhealthy": "red", "up": "green", "down": "red"}
 
 
-@click.command(
-    epilog=examples(
-        "priceverse health",
-        "priceverse health --json | jq .checks",
-    )
-)
+@click.command()
 @json_option
 @remote
 def command(client: "Client", *, as_json: bool) -> None:

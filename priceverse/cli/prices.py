@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from priceverse.cli.remote import PRICES, console, echo_json, examples, grouped, json_option, pairs_of, remote
+from priceverse.cli.remote import PRICES, console, echo_json, grouped, json_option, pairs_of, remote
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,13 +18,7 @@ DAY_S = 60.0
 Price = dict[str, Any]
 
 
-@click.command(
-    epilog=examples(
-        "priceverse prices",
-        "priceverse prices btc-usd eth-usd --watch",
-        "priceverse prices --json --url https://prices.example.org",
-    )
-)
+@click.command()
 @click.argument("pairs", nargs=-1, metavar="[PAIR]...")
 @click.option("--watch", "-w", is_flag=True, help="Follow the prices until Ctrl-C.")
 @json_option

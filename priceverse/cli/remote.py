@@ -22,11 +22,6 @@ EXIT_UNREACHABLE = 69
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for machines.")
 
 
-def examples(*lines: str) -> str:
-    """Return the end of a command's help: commands to type, left as they are."""
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
-
-
 class _Unreachable(click.ClickException):
     exit_code = EXIT_UNREACHABLE
 

@@ -1,17 +1,15 @@
 """What the documents name exists: commands, configuration keys, files."""
 
 import re
-from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 
 from priceverse.cli import COMMANDS, main
+from priceverse.cli.examples import EXAMPLES
 from priceverse.config.render import markdown_table
+from tests.e2e.documents import ELSEWHERE, LANGUAGES, NOT_TYPED, PAGES, ROOT, commands
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("etc/*.md")), ROOT / "sql/README.md", ROOT / "systemd/README.md"]
 SECTIONS = (
     "app|database|redis|exchanges|cbr|pairs|aggregation|api|supervisor|retention|alerts|logging|metrics|health|backfill"
 )
@@ -55,9 +53,13 @@ def test_the_readme_names_every_command():
     assert set(COMMANDS) - named == set()
 
 
-@pytest.mark.parametrize(
-    "words", re.findall(r"^priceverse ([a-z]+(?: [a-z]+)?)", (ROOT / "README.md").read_text(), re.MULTILINE)
-)
-def test_the_commands_to_type_take_their_options(words):
-    done = CliRunner().invoke(main, [words.split()[0], "--help"])
-    assert done.exit_code == 0
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_says_what_it_is(page):
+    """So no command hides from the tests that type them."""
+    openings = re.findall(r"^```(.*)\n(?:.*\n)*?```$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(openings) <= LANGUAGES
+
+
+def test_what_no_test_types_is_in_a_document():
+    lines = {line for page in PAGES for line in commands(page)} | {line for each in EXAMPLES.values() for line in each}
+    assert {words for words in NOT_TYPED | ELSEWHERE if not any(line.startswith(words) for line in lines)} == set()

@@ -21,6 +21,16 @@ NOT_TYPED = {
 """Command → why a test does not type it, and what it does instead."""
 
 
+ELSEWHERE = {
+    "make run": "what these commands are typed at was started by it",
+    "priceverse up": "it is what `make run` does",
+    "priceverse up --live --port 8080": "it would listen to the real exchanges",
+    "priceverse run --config /etc/priceverse/priceverse.toml": "tests/e2e/test_guide.py, as the unit has it",
+    "priceverse migrate --down 1": "tests/e2e/test_guide.py rolls back with it",
+}
+"""Command → which test does it otherwise."""
+
+
 def blocks(page: Path, language: str, heading: str = "") -> list[str]:
     """Return a page's blocks of one language, below one heading if it is named."""
     text = page.read_text(encoding="utf-8")
@@ -37,5 +47,5 @@ def commands(page: Path, heading: str = "") -> list[str]:
 
 def in_line(page: Path, program: str) -> list[str]:
     """Return the commands of one program that stand in sentences and tables."""
-    found = re.findall(rf"`((?:[a-z].*\| )?{program} [^`]+)`", page.read_text(encoding="utf-8"))
+    found = re.findall(rf"`({program} [^`]+)`", page.read_text(encoding="utf-8"))
     return [each.replace("\\|", "|") for each in found]

@@ -2,19 +2,21 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
 
+from priceverse.cli.simulate import variables
 from priceverse.embedded.postgres import PostgresServer
 
 PAIRS = ("btc-usd", "eth-usd", "xmr-usd", "btc-rub", "eth-rub", "xmr-rub")
@@ -103,11 +105,18 @@ class Instance:
         return self.process.wait(timeout=60)
 
 
+def up(flags: Sequence[str]) -> list[str]:
+    """The command that starts an instance."""
+    return [sys.executable, "-m", "priceverse", "up", *flags]
+
+
 @contextmanager
-def running(state: Path, *flags: str, env: dict[str, str] | None = None) -> Iterator[Instance]:
-    """Start `priceverse up`, yield it when it says it is ready, stop it in the end."""
+def running(
+    state: Path, *flags: str, env: dict[str, str] | None = None, command: Callable[[Sequence[str]], list[str]] = up
+) -> Iterator[Instance]:
+    """Start `priceverse up`, or what else starts it; yield it when it says it is ready, stop it in the end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "priceverse", "up", "--state", str(state), "--port", "0", *flags],
+        command(["--state", str(state), "--port", "0", *flags]),
         stdout=subprocess.PIPE, text=True, env=os.environ | BARE | (env or {}),
     )  # fmt: skip
     try:
@@ -118,6 +127,18 @@ def running(state: Path, *flags: str, env: dict[str, str] | None = None) -> Iter
         process.wait(timeout=60)
         assert process.stdout is not None
         process.stdout.close()
+
+
+@contextmanager
+def exchanges() -> Iterator[dict[str, str]]:
+    """A simulator of one's own; the variables that lead the program there."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "priceverse", "simulate", "--port", "0"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        [port] = re.findall(r"127\.0\.0\.1:(\d+)/", process.stdout.readline())
+        yield variables(int(port))
+        process.terminate()
 
 
 def descendants(pid: int) -> set[int]:

@@ -8,21 +8,19 @@ import re
 import shlex
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from priceverse.cli.simulate import variables
 from priceverse.embedded import cluster, find
 from priceverse.embedded.postgres import PostgresServer
 from priceverse.embedded.redis import RedisServer
 from priceverse.embedded.state import StateDir
 from tests import programs, wheel
 from tests.e2e.documents import NOT_TYPED, ROOT, commands
-from tests.e2e.instance import eventually
+from tests.e2e.instance import eventually, exchanges
 
 GUIDE, UNITS = ROOT / "etc/deployment.md", ROOT / "systemd/README.md"
 PASSWORD = "typed-by-hand"
@@ -129,18 +127,6 @@ def stores(state: Path) -> Iterator[tuple[PostgresServer, RedisServer]]:
         finally:
             for server in servers:
                 server.stop()
-
-
-@contextmanager
-def exchanges() -> Iterator[dict[str, str]]:
-    """The simulator; the variables that lead there."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "priceverse", "simulate", "--port", "0"], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        [port] = re.findall(r"127\.0\.0\.1:(\d+)/", process.stdout.readline())
-        yield variables(int(port))
-        process.terminate()
 
 
 def environment(root: Path, postgres: PostgresServer, redis: RedisServer, at: dict[str, str]) -> dict[str, str]:

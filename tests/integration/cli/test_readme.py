@@ -1,21 +1,21 @@
-"""The README's examples, as they stand there, against a server: curl, Python, and the commands to type."""
+"""The README's examples of the API, as they stand there, against a handler: curl, Python, WebSocket.
+
+JavaScript: tests/web/test_browser.py. The commands to type: tests/e2e/test_commands.py.
+"""
 
 import json
 import re
-import shlex
 import sys
 from pathlib import Path
 
-import httpx
-import pytest
 import trio
-from click.testing import CliRunner
+from trio_websocket import open_websocket_url
 
-from priceverse.cli import main
+from tests import programs
+from tests.integration.api.conftest import WAIT_S
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 LOCAL = "http://127.0.0.1:3000"
-ASK_A_SERVER = ("prices", "candles")
 
 
 def example(language: str, begin: str = "") -> str:
@@ -25,15 +25,10 @@ def example(language: str, begin: str = "") -> str:
 
 
 async def test_curl(handler):
-    """Sent as curl would send it: a new machine may have no curl."""
-    words = shlex.split(example("sh", "curl").replace("\\\n", " ").replace(LOCAL, handler.url))
-    assert words[:2] == ["curl", "-s"]
-    url, flags = words[2], dict(zip(words[3::2], words[4::2], strict=True))
-    name, _, value = flags["-H"].partition(": ")
-    async with httpx.AsyncClient() as client:
-        reply = await client.post(url, content=flags["-d"], headers={name: value})
-    said = reply.json()
-    assert (reply.status_code, said["data"]["priceExact"]) == (200, "64000.12345678")
+    line = example("sh", "curl").replace(LOCAL, handler.url)
+    done = await trio.run_process(["bash", "-c", line], capture_stdout=True, env=programs.environment())
+    said = json.loads(done.stdout)
+    assert said["data"]["priceExact"] == "64000.12345678"
     shown = json.loads(example("json"))
     assert set(shown) == set(said)
     assert set(shown["data"]) == set(said["data"])
@@ -45,13 +40,19 @@ async def test_python(handler):
     assert done.stdout.decode() == "64000.12345678 from binance, kraken\n"
 
 
-@pytest.mark.parametrize("line", re.findall(r"^priceverse .*$", README.partition("## Use it")[0], re.MULTILINE))
-async def test_commands(handler, store_candles, line):
-    words = shlex.split(line)[1:]
-    if words[0] not in ASK_A_SERVER or "--watch" in words:  # those need a daemon, or never end
-        done = CliRunner().invoke(main, [*words, "--help"])
-        assert done.exit_code == 0
-        return
-    store_candles()
-    done = await trio.to_thread.run_sync(lambda: CliRunner().invoke(main, [*words, "--url", handler.url]))
-    assert done.exit_code == 0, done.output
+async def test_the_websockets_messages(handler):
+    """Each line that is sent gets what the next line shows, as far as it shows it."""
+    lines = re.findall(r"^([→←]) (\{.*\})", example("text", "→"), re.MULTILINE)
+    with trio.fail_after(WAIT_S):
+        async with open_websocket_url(handler.url.replace("http", "ws") + "/netron/ws") as socket:
+            for way, message in lines:
+                if way == "→":
+                    await socket.send_message(message)
+                else:
+                    said = json.loads(await socket.get_message())
+                    shown = json.loads(message.replace(", …", ""))
+                    assert {name: said[name] for name in ("id", "type")} == {
+                        name: shown[name] for name in ("id", "type")
+                    }
+                    assert set(shown.get("data", {})) <= set(said.get("data", {}))
+    assert [way for way, _ in lines] == ["→", "←", "→", "←"]
