@@ -39,6 +39,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "export": (
             "priceverse export btc-usd --from 2026-01-01 --to 2026-02-01 > january.csv",
             "priceverse export eth-rub --from 2026-11-20 -i 5min --format jsonl -o eth-rub.jsonl",
+            "priceverse export btc-usd --from 2026-11-01 -i 1day --format parquet -o btc-usd.parquet",
         ),
         "bench": ("priceverse bench --seconds 3 --url https://prices.example.org",),
         "config": (

@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from priceverse.cli.candles import INTERVALS, MAX_LIMIT, write_csv
+from priceverse.cli import parquet
+from priceverse.cli.candles import COLUMNS, INTERVALS, MAX_LIMIT, write_csv
 from priceverse.cli.remote import CHARTS, echo_json, remote
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 @click.option("--from", "since", required=True, type=click.DateTime(DATES), help="First start, UTC.")
 @click.option("--to", "until", type=click.DateTime(DATES), help="End, UTC, not included. [now]")
 @click.option("--interval", "-i", type=click.Choice(INTERVALS), default="1hour", show_default=True)
-@click.option("--format", "kind", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--format", "kind", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="File. [stdout]")
 @remote
 def command(  # noqa: PLR0917 - click passes options by name
@@ -35,21 +36,31 @@ def command(  # noqa: PLR0917 - click passes options by name
     start, end = (at.replace(tzinfo=UTC) for at in (since, until or datetime.now(UTC)))
     if start >= end:
         raise click.UsageError("--from must be before --to")
+    pages = _counted(_pages(client, pair, interval, start, end))
+    if kind == "parquet":
+        parquet.write(pages, COLUMNS, output or sys.stdout.buffer)
+        return
     with click.open_file(str(output) if output else "-", "w", encoding="utf-8") as file:
-        _write(_pages(client, pair, interval, start, end), kind, file)
+        _write(pages, kind, file)
 
 
 def _write(pages: Iterator[list[dict[str, Any]]], kind: str, file: IO[str]) -> None:
-    total = 0
     for number, page in enumerate(pages):
-        total += len(page)
         if kind == "csv":
             write_csv(page, file, header=number == 0)
         else:
             for candle in page:
                 echo_json(candle, file)
+
+
+def _counted(pages: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+    """Tell a person how far it is."""
+    total = 0
+    for page in pages:
+        total += len(page)
         if sys.stderr.isatty():
             click.echo(f"\r{total:,} candles", nl=False, err=True)
+        yield page
     if sys.stderr.isatty():
         click.echo(err=True)
 

@@ -4,10 +4,13 @@ import csv
 import io
 import json
 import re
+import sys
 from decimal import Decimal
 
 import pytest
 import trio
+from arro3.core import DataType
+from arro3.io import read_parquet
 from click.testing import CliRunner
 
 from priceverse.cli import COMMANDS, main
@@ -80,6 +83,25 @@ async def test_an_export_has_every_candle_once(type_in, store_candles, tmp_path)
     assert code == 0
     assert len(starts) == len(set(starts)) == 200
     assert starts == sorted(starts)
+
+
+async def test_a_parquet_file_has_exact_decimals(type_in, store_candles, tmp_path):
+    store_candles()
+    file = tmp_path / "out.parquet"
+    code, _ = await type_in("export", "btc-usd", "--from", "2020-01-01", "--format", "parquet", "-o", str(file))
+    found = read_parquet(file).read_all()
+    assert (code, found.num_rows) == (0, 200)
+    assert found.schema.field("open").type == DataType.decimal128(24, 8)
+    newest = {name: found[name].to_pylist()[-1] for name in ("open", "high", "trades")}
+    assert newest == {"open": Decimal(64_199), "high": Decimal(64_499), "trades": 10}
+    assert found["timestamp"].to_pylist() == sorted(set(found["timestamp"].to_pylist()))
+
+
+async def test_without_the_library_one_line_says_what_to_install(type_in, monkeypatch):
+    monkeypatch.setitem(sys.modules, "arro3.core", None)
+    code, said = await type_in("export", "btc-usd", "--from", "2020-01-01", "--format", "parquet")
+    assert (code, said.count("\n")) == (1, 1)
+    assert "pip install 'priceverse[parquet]'" in said
 
 
 async def test_what_is_refused_is_one_line(type_in):
