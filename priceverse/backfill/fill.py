@@ -1,7 +1,7 @@
 """Fill the holes of pairs: the reference first, then the pair, then what is derived from it.
 
-The rule: only buckets that are closed, and past the lateness of our own trades, are looked at. What could not be had
-now is counted and stays a hole, so that the next run finds it again.
+The rule: only buckets that are closed, and that our own trades will not make, are looked at. What could not be had now
+is counted and stays a hole, so that the next run finds it again.
 """
 
 from collections import Counter
@@ -64,6 +64,17 @@ class Filler:
             tell(pair, sum(done.buckets.values()), total)
         return done
 
+    async def settled_ms(self, pair: str, now_ms: int) -> int:
+        """Return up to where an empty bucket of a pair will not be filled by its own trades.
+
+        That is so before the first of them, so that a new instance has a past at once; afterwards, where the stream is
+        not kept any more from which a trade, as late as may be, could still be read.
+        """
+        source = self._settings.pairs[pair].derived_from or pair
+        first_ms = await stored.first_of_trades(self._db, source)
+        waited_ms = self._settings.aggregation.candle_lateness_ms + self._settings.aggregation.stream_keep_s * 1000
+        return max(now_ms - waited_ms, now_ms - Interval.FIVE_MINUTES.ms if first_ms is None else first_ms)
+
     async def _holes(self, pair: str, span: Span) -> list[Span]:
         there = await stored.starts(self._db, pair, span.interval, from_ms=span.from_ms, until_ms=span.until_ms)
         return list(holes(span, there))
@@ -125,11 +136,6 @@ class Filler:
             day_ms = Interval.DAY.ms
             first, end = hole.from_ms // day_ms * day_ms, -(-hole.until_ms // day_ms) * day_ms
             await rollup.roll_up(self._db, pair, Interval.DAY, first, end)
-
-
-def settled_after_ms(settings: Settings) -> int:
-    """Return how old a bucket is that gets no more trades of ours: one read at the last moment, late as can be."""
-    return settings.aggregation.candle_lateness_ms + settings.aggregation.stream_keep_s * 1000
 
 
 def in_order(settings: Settings, pairs: Iterable[str]) -> list[str]:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import partial
 
-from priceverse.backfill.fill import Filled, Filler, Tell, in_order, settled_after_ms
+from priceverse.backfill.fill import Filled, Filler, Tell, in_order
 from priceverse.backfill.official import Official
-from priceverse.backfill.plan import spans
+from priceverse.backfill.plan import Span, spans
 from priceverse.backfill.venues import Venues, asking
 from priceverse.clock import now_ms
 from priceverse.config.settings import Settings
@@ -39,6 +39,11 @@ def filler(settings: Settings, db: Database) -> Filler:
 async def run(with_filler: Filler, settings: Settings, wanted: Wanted, tell: Tell) -> list[Filled]:
     """Fill one pair after the other, what it needs before it. Raises DatabaseUnavailable."""
     at_ms = now_ms()
-    settled_ms = min(wanted.until_ms, at_ms - settled_after_ms(settings))
-    todo = spans(wanted.from_ms, settled_ms, at_ms, settings.retention, wanted.only)
-    return [await with_filler.fill(pair, todo, tell) for pair in in_order(settings, wanted.pairs)]
+    return [
+        await with_filler.fill(pair, _spans(settings, wanted, at_ms, await with_filler.settled_ms(pair, at_ms)), tell)
+        for pair in in_order(settings, wanted.pairs)
+    ]
+
+
+def _spans(settings: Settings, wanted: Wanted, at_ms: int, settled_ms: int) -> list[Span]:
+    return spans(wanted.from_ms, min(wanted.until_ms, settled_ms), at_ms, settings.retention, wanted.only)

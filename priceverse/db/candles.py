@@ -80,6 +80,10 @@ _STARTS = sql.SQL("""
     SELECT "timestamp" FROM {table}
     WHERE pair = %s::pair_symbol AND "timestamp" >= %s AND "timestamp" < %s ORDER BY "timestamp"
 """)
+_FIRST = """
+    SELECT "timestamp" FROM price_history_5min WHERE pair = %s::pair_symbol AND source = 'trades'
+    ORDER BY "timestamp" LIMIT 1
+"""
 _EARLIEST_MS = 0
 
 
@@ -162,6 +166,12 @@ async def starts(db: Database, pair: str, interval: Interval, *, from_ms: int, u
     given = (pair, to_datetime(from_ms), to_datetime(until_ms))
     found = await db.run(lambda connection: connection.execute(query, given).fetchall())
     return [to_ms(start) for (start,) in found]
+
+
+async def first_of_trades(db: Database, pair: str) -> int | None:
+    """Return the first bucket of five minutes, ms, that our own trades made, if any. Raises DatabaseUnavailable."""
+    found = await db.run(lambda connection: connection.execute(_FIRST, (pair,)).fetchone())
+    return to_ms(found[0]) if found else None
 
 
 def _columns(candles: Sequence[Candle]) -> tuple[list[object], ...]:

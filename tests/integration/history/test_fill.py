@@ -160,9 +160,32 @@ async def test_older_parts_are_filled_in_coarser_candles_and_days_follow(setting
     assert (day.volume, day.open, day.close) == (sum(each.volume for each in hours), hours[0].open, hours[-1].close)
 
 
+def own(pair: str, start_ms: int) -> Candle:
+    one = Decimal(1)
+    return Candle(pair, FIVE, start_ms, one, one, one, one, one, one, 1, start_ms, start_ms)
+
+
 async def test_trades_of_the_last_hours_are_waited_for(settings: Settings, db: Database) -> None:
+    await candles.fill(db, FIVE, [own("usdt-usd", now_ms() // FIVE.ms * FIVE.ms - 2 * HOUR.ms)])
     done = await fill(settings, db, Wanted(("usdt-usd",), now_ms() - HOUR.ms, now_ms()))
     assert not done["usdt-usd"].buckets
+
+
+async def test_what_was_before_the_first_trade_is_not_waited_for(settings: Settings, db: Database) -> None:
+    first_ms = now_ms() // FIVE.ms * FIVE.ms - 2 * FIVE.ms
+    await candles.fill(db, FIVE, [own("btc-usd", first_ms), own("usdt-usd", first_ms - FIVE.ms)])
+    await fill(settings, db, Wanted(("btc-rub",), first_ms - HOUR.ms, now_ms()))
+    assert [each.start_ms for each in await stored(db, "usdt-usd")][-1] == first_ms - FIVE.ms
+    for pair in ("btc-usd", "btc-rub"):
+        filled = [each.start_ms for each in await stored(db, pair) if each.source == "backfill"]
+        assert filled == list(range(first_ms - HOUR.ms, first_ms, FIVE.ms))
+
+
+async def test_where_there_is_no_trade_yet_all_but_the_last_bucket_is_filled(settings: Settings, db: Database) -> None:
+    at_ms = now_ms()
+    await fill(settings, db, Wanted(("usdt-usd",), at_ms - HOUR.ms, at_ms))
+    newest_ms = [each.start_ms for each in await stored(db, "usdt-usd")][-1]
+    assert at_ms - 3 * FIVE.ms < newest_ms <= now_ms() - 2 * FIVE.ms
 
 
 # --- the command
