@@ -4,7 +4,8 @@
     had       … a b c d   f   h            g may still be on its way
                           ▲                the mark, now at f: the newest trade up to which all has been had
 
-The rule: history reaches back a few dozen trades only, so it is read before more than that is new. When it does not
+The rule: history reaches back a few dozen trades only, so it is read before more than that is new. A process that
+follows another reads it before it is connected, and again until a reading and a connection overlap. When it does not
 reach back to the mark, and the connection was in trouble lately, what lies between is a loss. Whatever is missed
 between two readings that overlap is had, though the connection be dead.
 """
@@ -81,16 +82,16 @@ class Audit:
                 nursery.start_soon(self._follow, symbol)
 
     async def _follow(self, symbol: str) -> None:
-        """Begin at the first trade that is had, or at the last that was had before this process."""
+        """Begin at the first trade that is had or, at once, at the last that was had before this process."""
         book = self._intake.admission.book(symbol)
         was_begun = book.first is not None
         while book.first is None:  # noqa: ASYNC110 - the book is pure and tells nobody
             await trio.sleep(LOOK_EVERY_S)
         book.sound = book.first
         tail = Tail(book.first, self._ledger.breaks, is_whole=not was_begun)
-        usual_s, failures = LEAST_S, 0
+        wait_s, failures = 0.0 if was_begun else LEAST_S, 0
         while True:
-            await self._pause(tail, pause_s(usual_s, failures), failures)
+            await self._pause(tail, pause_s(wait_s, failures), failures)
             self._lose_dropped(symbol, book)
             try:
                 page = await self._history.page(Gap(symbol, tail.mark))
@@ -98,7 +99,8 @@ class Audit:
                 failures += 1
                 self._history.unanswered(symbol, error)
             else:
-                usual_s, failures = min(self._compare(symbol, book, tail, page), LONGER * usual_s), 0
+                longest_s = max(LONGER * wait_s, LEAST_S)
+                wait_s, failures = min(self._compare(symbol, book, tail, page), longest_s), 0
 
     async def _pause(self, tail: Tail, seconds: float, failures: int) -> None:
         """Wait, but no longer than it takes to see that the connection has broken."""

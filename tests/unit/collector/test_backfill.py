@@ -35,9 +35,13 @@ class Scene:
     lost: list[tuple[str, int, int, LossReason]] = field(default_factory=list)
     gone: list[Received] = field(default_factory=list)
 
-    async def begin(self, nursery: trio.Nursery) -> None:
+    def __post_init__(self) -> None:
         self.archive = Archive(self.adapter)
+
+    async def begin(self, nursery: trio.Nursery, *recalled: int) -> None:
         self.intake = Intake(self.ledger, self._offer, Admission(is_numbered=self.adapter.is_numbered))
+        for number in recalled:
+            self.intake.admission.book("BTC").recall(Mark(str(number), self.now_ms()))
         self.generation = self.intake.open()
         self.ledger.opened(self.generation, 0)
         history = History(self.adapter, "", self.archive.ask, self.ledger)
@@ -394,6 +398,22 @@ async def test_what_a_predecessor_missed_is_fetched_though_its_live_trades_are_t
     assert unnumbered.ids == [6, 2, 3]
     assert unnumbered.lost == []
     assert (book.doubted, book.sound) == (None, Mark("6", AT_MS))
+
+
+async def test_who_follows_another_asks_at_once_and_again_when_connected(
+    unnumbered: Scene, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """History forgets; what it tells twice, or tells and the connection brings, is had once."""
+    unnumbered.happen(1, 2, 3, brought=False)
+    await unnumbered.begin(nursery, 1)
+    assert (unnumbered.ids, trio.current_time()) == ([2, 3], 0)
+    unnumbered.cut()
+    unnumbered.happen(4, brought=False)
+    unnumbered.reconnect()
+    unnumbered.happen(5)
+    await trio.sleep(2)
+    assert unnumbered.ids == [2, 3, 5, 4]
+    assert unnumbered.lost == []
 
 
 async def test_a_connection_that_has_brought_nothing_proves_nothing(
