@@ -5,9 +5,12 @@ import re
 import click
 import pytest
 
+from priceverse.alerts.rules import rules
 from priceverse.cli import COMMANDS, main
 from priceverse.cli.examples import EXAMPLES
 from priceverse.config.render import markdown_table
+from priceverse.config.settings import Settings
+from supervisor.errors import Code
 from tests.e2e.documents import ELSEWHERE, LANGUAGES, NOT_TYPED, PAGES, ROOT, commands
 
 SECTIONS = (
@@ -63,3 +66,19 @@ def test_every_block_says_what_it_is(page):
 def test_what_no_test_types_is_in_a_document():
     lines = {line for page in PAGES for line in commands(page)} | {line for each in EXAMPLES.values() for line in each}
     assert {words for words in NOT_TYPED | ELSEWHERE if not any(line.startswith(words) for line in lines)} == set()
+
+
+RUNBOOK = (ROOT / "etc/operations.md").read_text(encoding="utf-8")
+
+
+def test_the_runbook_has_every_alert():
+    table = RUNBOOK.partition("## Alerts")[2].partition("\n## ")[0]
+    told = {rule.name for rule in rules(Settings())} | set(
+        re.findall(r"alert: (\w+)", (ROOT / "etc/prometheus/alerts.yml").read_text(encoding="utf-8"))
+    )
+    assert told == set(re.findall(r"`([a-z]+(?:_[a-z]+)+|Priceverse\w+)` \|", table))
+
+
+def test_the_runbook_has_every_exit_code():
+    table = RUNBOOK.partition("## Exit codes")[2].partition("\n## ")[0]
+    assert set(map(int, re.findall(r"^\| (\d+) \|", table, re.MULTILINE))) == set(map(int, Code))
