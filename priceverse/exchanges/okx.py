@@ -1,8 +1,9 @@
 """OKX v5 public, channel `trades`: frame → trades. Several rows a frame; a row is a taker's fill at one price.
 
-A row joins `count` matches and carries the id of the last. The first push after subscribing is an old trade, unmarked,
-again on each reconnect: only its id tells. The client pings with the text `ping` and gets the text `pong`. History goes
-back by id, a row for each match.
+A row joins `count` matches of one price and carries the id of the last: one trade, one entry of the stream and one of
+those that a candle counts, its volume that of all. History goes back by id, a row for each match, which is then what is
+counted. The first push after subscribing is an old trade, unmarked, again on each reconnect: only its id tells. The
+client pings with the text `ping` and gets the text `pong`.
 """
 
 import json

@@ -1,9 +1,15 @@
 """Which trades pass, and that memory is bounded."""
 
+import json
+from decimal import Decimal
+
 import pytest
 
-from priceverse.collector.admission import MAX_AHEAD_MS, MAX_BEHIND_MS, Admission, Recent, Verdict
-from priceverse.collector.coverage import MOST_PASSED_OVER
+from priceverse.collector.admission import MAX_AHEAD_MS, MAX_BEHIND_MS, PASSING, Admission, Recent, Verdict
+from priceverse.collector.coverage import MOST_PASSED_OVER, span
+from priceverse.exchanges.okx import Okx
+from priceverse.exchanges.protocol import Gap, Mark
+from priceverse.model.trade import Trade
 from tests.fakes.exchange import trade
 
 NOW_MS = 1_790_000_000_000
@@ -100,3 +106,26 @@ def test_a_replay_of_long_ago_does_not_pass() -> None:
     admission = Admission(is_numbered=True)
     admission.judge(trade("BTC", str(10 * MOST_PASSED_OVER), NOW_MS), NOW_MS)
     assert admission.judge(trade("BTC", "7", NOW_MS, historical=True), NOW_MS) is Verdict.HISTORICAL
+
+
+def test_a_row_of_okx_stands_for_its_matches_whichever_way_they_come_first() -> None:
+    """The same matches: joined by the connection, one by one by history. Their volume is had once, to the digit."""
+    adapter = Okx({"BTC-USDT": "btc-usd"})
+    sizes = {120: "0.1", 121: "0.25", 122: "0.05", 123: "0.30", 124: "0.7"}
+    common = {"instId": "BTC-USDT", "px": "42219.9", "side": "buy", "ts": str(NOW_MS)}
+    push = {"arg": {"channel": "trades", "instId": "BTC-USDT"}}
+    joined = {**common, "tradeId": "123", "sz": "0.60", "count": "3"}
+    [row] = adapter.receive(json.dumps({**push, "data": [joined]}))
+    [earlier] = adapter.receive(json.dumps({**push, "data": [{**common, "tradeId": "119", "sz": "1", "count": "1"}]}))
+    assert isinstance(row, Trade)
+    assert isinstance(earlier, Trade)
+    rows = [{**common, "tradeId": str(number), "sz": size} for number, size in reversed(sizes.items())]
+    reply = json.dumps({"code": "0", "msg": "", "data": rows}).encode()
+    matches = adapter.page(Gap("BTC-USDT", Mark("119", NOW_MS)), "", reply).trades
+    assert [int(match.trade_id) for match in matches] == list(sizes)
+    for arrivals in ([earlier, row, *matches], [earlier, *matches, row]):
+        admission = Admission(is_numbered=True)
+        verdicts = [admission.judge(each, NOW_MS, wanted=each.historical) for each in arrivals]
+        passed = [each for each, verdict in zip(arrivals, verdicts, strict=True) if verdict in PASSING]
+        assert sum(each.volume for each in passed) == 1 + sum(map(Decimal, sizes.values()))
+        assert max(span(each) for each in passed) == (124, 124)
