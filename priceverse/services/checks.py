@@ -1,9 +1,10 @@
 """How each part of the instance is found to be: what was seen of it → up or down, and one line for people. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from priceverse.clock import iso_ms
 from priceverse.model.rate import Rate
 from priceverse.pricing.convert import RateFault, Rates
 from priceverse.rpc.errors import CallError
@@ -55,9 +56,10 @@ def exchange(reports: Mapping[str, Mapping[str, Any]] | CallError, name: str, no
         return _down("its collector does not report")
     last_ms = report.get("last_trade_ms")
     last = f"last trade {_ago(now_ms - last_ms)}" if isinstance(last_ms, int) else "no trade yet"
+    told = "; ".join((last, *_missing(report)))
     if report.get("connected") is True:
-        return _up(last)
-    return _down(f"{report.get('error') or 'not connected'}; {last}")
+        return _up(told)
+    return _down(f"{report.get('error_code', '')} {report.get('error') or 'not connected'}; {told}".lstrip())
 
 
 def price(quote: Quote | None, bounds: Bounds) -> Check:
@@ -84,6 +86,16 @@ def rate(seen: tuple[Rate, ...] | CallError, bounds: Bounds) -> Check:
 def supervisor(*, stopping: bool) -> Check:
     """Judge the supervisor's hold on this process: it says when to stop, or is gone, which is the same to us."""
     return _down("this handler is leaving") if stopping else _up("")
+
+
+def _missing(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the stream lacks of a venue's trades: holes that are being filled, times that are lost for good."""
+    if report.get("gaps_open"):
+        yield f"holes being filled: {report['gaps_open']}"
+    if report.get("lost"):
+        newest = report["lost"][-1]
+        span = f"{iso_ms(newest['from_ms'])} to {iso_ms(newest['to_ms'])}"
+        yield f"losses: {report['lost_total']}, the last of {newest['pair']} from {span} ({newest['reason']})"
 
 
 def _up(message: str) -> Check:
