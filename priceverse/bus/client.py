@@ -16,6 +16,7 @@ from redis import exceptions as fault
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from priceverse.bus import pages
 from priceverse.config.settings import Redis as RedisSettings
@@ -56,21 +57,33 @@ def at_the_door() -> Iterator[None]:
 def connect(settings: RedisSettings, *, extra_timeout_s: float = 0.0) -> redis.Redis:
     """Return a blocking client; it connects on first use. `extra_timeout_s` is the longest BLOCK it will ask for."""
     tls = {"ssl": True, "ssl_ca_certs": str(settings.tls_ca) if settings.tls_ca else None} if settings.tls else {}
-    client = redis.Redis(
-        host=settings.host,
-        port=settings.port,
-        unix_socket_path=str(settings.unix_socket) if settings.unix_socket else None,
-        db=settings.db,
-        username=settings.username,
-        password=settings.password.get_secret_value() if settings.password else None,
-        socket_timeout=settings.timeout_s + extra_timeout_s,
-        socket_connect_timeout=settings.timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,  # the reply shapes that our decoders expect
-        **tls,  # type: ignore[arg-type]  # a plain dict of keyword arguments
-    )
+    bounds = {"socket_timeout": settings.timeout_s + extra_timeout_s, "socket_connect_timeout": settings.timeout_s}
+    once = Retry(NoBackoff(), 0)
+    how: dict[str, Any] = {
+        "db": settings.db,
+        "username": settings.username,
+        "password": settings.password.get_secret_value() if settings.password else None,
+        "retry": once,
+        "protocol": 2,  # the reply shapes that our decoders expect
+        **bounds,
+        **tls,
+    }
+    if settings.sentinels:
+        client = _primary(settings, {"retry": once, **bounds, **tls}, how)
+    else:
+        path = str(settings.unix_socket) if settings.unix_socket else None
+        client = redis.Redis(host=settings.host, port=settings.port, unix_socket_path=path, **how)
     for command, decoded in pages.READS.items():
         client.set_response_callback(command, decoded)
+    return client
+
+
+def _primary(settings: RedisSettings, ask: dict[str, Any], how: dict[str, Any]) -> redis.Redis:
+    """Return a client of whoever the Sentinels call the primary whenever it connects; one that was demoted is left."""
+    places = [place.rpartition(":") for place in settings.sentinels]
+    hosts = [(host.strip("[]"), int(port)) for host, _, port in places]
+    sentinel = Sentinel(hosts, sentinel_kwargs=ask, **how)  # type: ignore[no-untyped-call] # redis-py's gap
+    client: redis.Redis = sentinel.master_for(settings.sentinel_name)  # type: ignore[no-untyped-call] # as above
     return client
 
 

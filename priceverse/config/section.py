@@ -14,6 +14,7 @@ def _reveal(secret: SecretStr, info: SerializationInfo) -> str:
 
 Secret = Annotated[SecretStr, PlainSerializer(_reveal, return_type=str)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Place = Annotated[str, Field(pattern=r"^\S+:\d{1,5}$")]
 PairName = Annotated[str, Field(pattern=f"^{PAIR.pattern}$")]
 
 

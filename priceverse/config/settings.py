@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from priceverse.config.defaults import DEFAULT_PAIRS
-from priceverse.config.section import PairName, Port, Secret, Section
+from priceverse.config.section import PairName, Place, Port, Secret, Section
 from priceverse.model.exchange import Exchange, Quote
 from priceverse.model.price import Method
 
@@ -59,6 +59,8 @@ class Redis(Section):
     host: str = Field("localhost", description="Host name.")
     port: Port = Field(6379, description="Port.")
     unix_socket: Path | None = Field(None, description="Unix socket, used instead of host and port.")
+    sentinels: tuple[Place, ...] = Field((), description="`host:port` of Sentinels: they say where the primary is now.")
+    sentinel_name: str = Field("mymaster", description="What the Sentinels call the primary.")
     username: str | None = Field(None, description="ACL user.")
     password: Secret | None = Field(None, description="Password; better a credential or `password_file`.")
     password_file: Path | None = Field(None, description="File that holds the password.")
