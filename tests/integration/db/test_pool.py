@@ -172,7 +172,7 @@ async def test_connections_cut_while_idle_are_replaced_unseen(
             for _ in range(database_settings.pool.max):
                 nursery.start_soon(scalar, db, "SELECT pg_sleep(0.3)")
         connect().execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         assert await scalar(db, "SELECT 1") == 1
