@@ -5,5 +5,6 @@ connection one client's bytes, within its deadlines      guard    what never rea
 lane       calls recognised in them, answered at once    wire     a reply as it goes over the wire
 poller     all lanes' sockets waited for by one task     heads    what a request's head says, in either lane
 app        paths → endpoint, streams, page               stream   live prices as server-sent events
-live       prices heard on the bus, and who follows them sources  Redis and PostgreSQL as the methods' ports
+live       prices heard on the bus, rendered             sources  Redis and PostgreSQL as the methods' ports
+broadcast  the same bytes to all who follow them         replies  answers that take long to make, kept for all
 """

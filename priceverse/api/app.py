@@ -15,12 +15,12 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from priceverse.api import answers, finish
+from priceverse.api.broadcast import Broadcast
 from priceverse.api.documents import Documents
 from priceverse.api.gate import Gate
-from priceverse.api.live import LivePrices
 from priceverse.api.page import Asset, assets
 from priceverse.api.seats import Seats
-from priceverse.api.stream import PriceStream
+from priceverse.api.stream import Past, PriceStream
 from priceverse.api.udf import Udf
 from priceverse.api.v2 import Reads
 from priceverse.config.settings import Settings
@@ -67,7 +67,7 @@ def create(
     ports: Ports,
     dispatcher: Dispatcher,
     endpoint: Endpoint,
-    live: LivePrices,
+    broadcast: Broadcast,
     gate: Gate,
     seats: Seats,
 ) -> Application:
@@ -78,7 +78,7 @@ def create(
     app.config["PROPAGATE_EXCEPTIONS"] = False
     gate.add_to(app)
     _add_rpc(app, endpoint)
-    _add_stream(app, endpoint, ports, live, seats)
+    _add_stream(app, endpoint, ports, broadcast, seats)
     Reads(dispatcher, endpoint, ports).add_to(app)
     Udf(dispatcher, ports).add_to(app)
     Documents(settings, registry, endpoint, gate.permits).add_to(app)
@@ -118,7 +118,7 @@ def _type_refusal() -> CallError | None:
     return None
 
 
-def _add_stream(app: Application, endpoint: Endpoint, ports: Ports, live: LivePrices, seats: Seats) -> None:
+def _add_stream(app: Application, endpoint: Endpoint, ports: Ports, broadcast: Broadcast, seats: Seats) -> None:
     @app.get("/stream/prices")
     async def stream_prices() -> Response:
         asked = [pair for given in request.args.getlist("pairs") for pair in given.split(",") if pair]
@@ -129,11 +129,18 @@ def _add_stream(app: Application, endpoint: Endpoint, ports: Ports, live: LivePr
         except CallError as error:
             return answers.refused(endpoint, error)
         pairs = frozenset(asked or ports.pairs.listed)
-        body = b"" if request.method == "HEAD" else PriceStream(live, pairs, seats, client)
-        response = Response(body, content_type="text/event-stream")
+        last_id = request.headers.get("Last-Event-ID", "")
+        stream = PriceStream(broadcast, pairs, seats, client, past=_past_hypercorn(), last_id=last_id)
+        response = Response(b"" if request.method == "HEAD" else stream, content_type="text/event-stream")
         response.headers.extend([NO_STORE, ("X-Accel-Buffering", "no"), answers.NOSNIFF])
         response.timeout = None
         return response
+
+
+def _past_hypercorn() -> Past | None:
+    """Return the way past Hypercorn for a body in chunks; older clients take none."""
+    state: Any = request.scope.get("state") or {}
+    return Past(state["write"], state["write_now"]) if "write" in state and request.http_version == "1.1" else None
 
 
 def _add_health(app: Application, dispatcher: Dispatcher, path: str) -> None:

@@ -147,6 +147,7 @@ class Connection(TCPServer):
         self._recycled = trio.Event()
         self._is_hypercorns = False
         self._replies = b""
+        self._unsent = b""  # the rest of what `write_now` began to send
         self._silent = False
         self._ending = False
 
@@ -155,8 +156,8 @@ class Connection(TCPServer):
         try:
             foreign = await self._run_lane(b"")
             if foreign:
-                async with TaskGroup() as group:
-                    self.protocol = self._hypercorn(group)
+                async with TaskGroup() as self._group:
+                    self.protocol = self._hypercorn(self._group)
                     with self._reader, contextlib.suppress(*GONE):
                         while foreign and (calls := await self._run_hypercorn(foreign)):
                             foreign = await self._run_lane(calls)
@@ -254,13 +255,20 @@ class Connection(TCPServer):
             elif isinstance(event, Updated):
                 self._turn(idle=event.idle)
 
-    def write_now(self, data: bytes) -> int:
-        """Return how much of `data` could be sent at once; the rest, in any trouble all, is for `write`."""
-        if self.send_lock.locked():
-            return 0
+    def write_now(self, data: bytes) -> bool:
+        """Send bytes past Hypercorn without waiting; tell whether they are on their way, else they are for `write`.
+
+        What the kernel does not take of them at once goes before anything else.
+        """
+        if self._unsent or self.send_lock.locked():
+            return False
+        sent = 0
         with contextlib.suppress(OSError):
-            return _write(self.stream.socket.fileno(), data)
-        return 0
+            sent = _write(self.stream.socket.fileno(), data)
+        if 0 < sent < len(data):
+            self._unsent = data[sent:]
+            self._group.spawn(self.write, b"")
+        return sent > 0
 
     async def write(self, data: bytes) -> None:
         """Send bytes past Hypercorn: whole frames of a WebSocket. A client that does not take them is lost."""
@@ -299,7 +307,8 @@ class Connection(TCPServer):
         async with self.send_lock:
             limit_s = min(trio.current_time() + self._deadlines.send_s, self._deadlines.hard_s)
             with trio.move_on_at(limit_s), contextlib.suppress(*GONE):
-                await self.stream.send_all(data)
+                unsent, self._unsent = self._unsent, b""
+                await self.stream.send_all(unsent + data)
                 return True
         return False
 

@@ -172,4 +172,4 @@ def _address(stream: trio.SocketStream) -> str:
 def _tune(stream: trio.SocketStream, send_s: float) -> None:
     with contextlib.suppress(OSError):  # a unix socket has no TCP options
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(2 * send_s * 1000))
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1.5 * send_s * 1000))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from priceverse.metrics import catalogue, tally
 from priceverse.rpc.errors import CallError, Code
 
 
@@ -20,9 +21,11 @@ class Seats:
     def sit(self, client: str) -> None:
         """Take a seat; `leave` gives it back."""
         self._taken[client] += 1
+        tally.gauge(catalogue.STREAMS, self._taken.total())
 
     def leave(self, client: str) -> None:
         """Give a seat back."""
         self._taken[client] -= 1
         if not self._taken[client]:
             del self._taken[client]
+        tally.gauge(catalogue.STREAMS, self._taken.total())

@@ -17,6 +17,7 @@ from priceverse.api import app
 from priceverse.api.access import LaneLog
 from priceverse.api.auth import Auth
 from priceverse.api.breaker import Neighbour
+from priceverse.api.broadcast import Broadcast
 from priceverse.api.callers import Callers
 from priceverse.api.connection import Deadlines
 from priceverse.api.gate import Gate
@@ -81,7 +82,8 @@ async def serve(
     limits = limits or limits_of(settings.api)
     patience_s = min(settings.redis.timeout_s, REDIS_TIMEOUT_S)
     door = RedisDoor(settings.redis.model_copy(update={"timeout_s": patience_s}))
-    live = LivePrices(max_price_age_ms=settings.api.max_price_age_ms, now_ms=now_ms)
+    broadcast = Broadcast()
+    live = LivePrices(max_price_age_ms=settings.api.max_price_age_ms, now_ms=now_ms, on_event=broadcast.put)
     meter = Meter()
     tally.watch(meter.samples)
     async with ReadDatabase(settings.database) as database, trio.open_nursery() as nursery:
@@ -95,10 +97,11 @@ async def serve(
             replies=KeptReplies(door, redis, nursery, now_ms),
             stopping=stopping,
         )
-        server = _server(settings, ports, live, meter, limits)
+        server = _server(settings, ports, broadcast, meter, limits)
+        nursery.start_soon(broadcast.run)
         await _follow(settings, live, nursery)
         async with trio.open_nursery() as serving:
-            await serving.start(server.serve, listener, stopping, live.close)
+            await serving.start(server.serve, listener, stopping, broadcast.close)
             provide(lambda: {**meter.stats(), "saturation": server.connections / limits.connections})
             await ready()
         nursery.cancel_scope.cancel()
@@ -168,7 +171,7 @@ def _ports(
     )
 
 
-def _server(settings: Settings, ports: Ports, live: LivePrices, meter: Meter, limits: Limits) -> Server:
+def _server(settings: Settings, ports: Ports, broadcast: Broadcast, meter: Meter, limits: Limits) -> Server:
     registry = services.registry()
     table = Table(settings.supervisor.control_socket.with_name("limits"))
     auth = Auth(settings.auth.file, table, token_ttl_s=settings.auth.token_ttl_s, now_ms=now_ms)
@@ -187,14 +190,14 @@ def _server(settings: Settings, ports: Ports, live: LivePrices, meter: Meter, li
     )
     gate = Gate(auth, callers, endpoint)
     seats = Seats(charge.streams if charge.enabled else None)
-    doors = Doors(endpoint=endpoint, dispatcher=dispatcher, live=live, seats=seats, identify=gate.identify)
+    doors = Doors(endpoint=endpoint, dispatcher=dispatcher, broadcast=broadcast, seats=seats, identify=gate.identify)
     application = app.create(
         settings,
         registry=registry,
         ports=ports,
         dispatcher=dispatcher,
         endpoint=endpoint,
-        live=live,
+        broadcast=broadcast,
         gate=gate,
         seats=seats,
     )

@@ -20,7 +20,7 @@ import msgspec
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
-from priceverse.api.live import LivePrices
+from priceverse.api.broadcast import Broadcast, Events, WriteNow
 from priceverse.api.seats import Seats
 from priceverse.rpc import envelope
 from priceverse.rpc.dispatch import Dispatcher
@@ -37,8 +37,8 @@ PING_S = 20.0
 
 PING = b"\x89\x00"
 
-PACE_S = 0.05
-"""Changes within so short a time travel together: the pairs of one publishing are one write."""
+FAREWELL_S = 0.1
+"""So long the streams have to tell their clients that this process leaves."""
 
 MAX_CALLS = 64
 """Of one connection at once; it has more than that in HTTP's turn-by-turn way only by being an attack."""
@@ -47,7 +47,6 @@ GOING_AWAY, POLICY, TRY_LATER = 1001, 1008, 1013
 _TEXT = 0x81
 
 Write = Callable[[bytes], Awaitable[None]]
-WriteNow = Callable[[bytes], int]
 Identify = Callable[[Any], Awaitable[Head]]
 
 
@@ -67,7 +66,7 @@ class Doors:
 
     endpoint: Endpoint
     dispatcher: Dispatcher
-    live: LivePrices
+    broadcast: Broadcast
     seats: Seats
     identify: Identify
 
@@ -78,6 +77,19 @@ def frame(text: bytes) -> bytes:
     if size < 126:
         return bytes((_TEXT, size)) + text
     return struct.pack(*(("!BBH", _TEXT, 126, size) if size < 1 << 16 else ("!BBQ", _TEXT, 127, size))) + text
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """A stream as messages: the `Form` of what a client follows under an id of its own."""
+
+    pairs: frozenset[str]
+    stream_id: str
+
+    def render(self, events: Events, known: Events) -> bytes:  # noqa: ARG002 - a client has no way to tell what it knows
+        """Return a message for each event."""
+        start = b'{"id":%b,"type":"data","data":' % envelope.encode(self.stream_id)
+        return b"".join([frame(start + event + b"}") for event in events.values()])
 
 
 class WebSocket:
@@ -185,28 +197,23 @@ class Session:
 
     async def _follow(self, stream_id: str, pairs: frozenset[str], timeout_s: float | None) -> None:
         ends_s = inf if timeout_s is None else trio.current_time() + timeout_s
-        follower = self._doors.live.follow(pairs)
+        broadcast = self._doors.broadcast
+        channel = broadcast.open(Frames(pairs, stream_id), self._write_now)
         stream = self._streams[stream_id] = trio.CancelScope(deadline=ends_s)
-        start = b'{"id":%b,"type":"data","data":' % envelope.encode(stream_id)
         try:
             with stream:
-                while not follower.closed:
-                    events = follower.take()
-                    frames = b"".join([frame(start + event + b"}") for event in events])
-                    sent = self._write_now(frames)  # nearly always all of it, for a tenth of what waiting costs
-                    if sent < len(frames):
-                        await self._write(frames[sent:])
-                    await follower.wait()
-                    await trio.sleep(PACE_S)
+                while frames := await channel.next():
+                    if not self._write_now(frames):  # it nearly always does, for a tenth of what waiting costs
+                        await self._write(frames)
         finally:
-            self._doors.live.unfollow(follower)
+            broadcast.leave(channel)
             del self._streams[stream_id]
-        await self._say(_end(stream_id, closed=follower.closed, expired=trio.current_time() >= ends_s))
+        await self._say(_end(stream_id, closed=channel.closed, expired=trio.current_time() >= ends_s))
 
     async def _leave(self, session: trio.CancelScope) -> None:
         """Send the client away when this process leaves, after its streams have been told."""
-        await self._doors.live.closing.wait()
-        await trio.sleep(2 * PACE_S)
+        await self._doors.broadcast.closing.wait()
+        await trio.sleep(FAREWELL_S)
         self._code = GOING_AWAY
         session.cancel()
 

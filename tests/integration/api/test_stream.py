@@ -8,10 +8,15 @@ from dataclasses import replace
 import pytest
 import trio
 
+from priceverse.api.connection import Deadlines
+from priceverse.api.listener import Limits
 from tests.fakes.ports import LISTED
 from tests.integration.api.conftest import WAIT_S, price_now, raw, read_all, until
 
 STREAM = b"GET /stream/prices%s HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+PATIENT = Limits(farewell_s=0.1, grace_s=1.0, deadlines=Deadlines(send_s=WAIT_S))
 
 
 class Events:
@@ -21,15 +26,17 @@ class Events:
         self._stream = stream
         self._buffer = b""
         self.head = ""
+        self.last_id = ""
 
-    async def open(self, query=""):
-        await self._stream.send_all(STREAM % query.encode())
+    async def open(self, query="", headers=""):
+        await self._stream.send_all((STREAM % query.encode())[:-2] + f"{headers}\r\n".encode())
         self.head = (await self._until(b"\r\n\r\n")).decode().lower()
         return self
 
     async def next(self):
         while not (line := await self._until(b"\n")).startswith(b"data: "):
-            pass
+            if line.startswith(b"id: "):
+                self.last_id = line.removeprefix(b"id: ").decode()
         return json.loads(line.removeprefix(b"data: "))
 
     async def _until(self, end):
@@ -157,3 +164,65 @@ async def test_a_client_that_never_reads_is_dropped(handler, publish):
             await publish([price_now(pair, sequence=sequence, sources=padded) for pair in LISTED])
             sequence += 1
     client.close()
+
+
+async def test_a_browser_that_comes_back_is_sent_what_it_has_missed(handler, listen, publish):
+    async with listen() as events:
+        snapshot = [await events.next() for _ in LISTED]
+        said = events.last_id
+    await publish([price_now("eth-usd", "2345.60000000", sequence=2)])
+    await until(lambda: handler.connections == 0)
+    async with raw(handler) as stream:
+        events = await Events(stream).open(headers=f"Last-Event-ID: {said}\r\n")
+        missed = await events.next()
+        await publish([price_now("btc-usd", "7.00000000", sequence=2)])
+        change = await events.next()
+    assert len(snapshot) == len(LISTED)
+    assert (missed["pair"], missed["priceExact"]) == ("eth-usd", "2345.60000000")
+    assert (change["pair"], change["price"]) == ("btc-usd", 7)
+
+
+async def test_http_1_0_is_sent_no_chunks(handler, publish):
+    async with raw(handler) as stream:
+        await stream.send_all(b"GET /stream/prices?pairs=btc-usd HTTP/1.0\r\nHost: a\r\n\r\n")
+        with trio.fail_after(WAIT_S):
+            said = await stream.receive_some()
+            await publish([price_now("btc-usd", "7.00000000", sequence=2)])
+            while b'"7.00000000"' not in said:
+                said += await stream.receive_some()
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert b"\r\n" not in body
+
+
+async def test_a_client_that_reads_in_bits_gets_every_chunk_whole(start, publish):
+    """What its socket does not take at once goes out before anything else."""
+    await publish([price_now(pair) for pair in LISTED])
+    handler = await start(None, PATIENT)
+    client = trio.socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    await client.connect(("127.0.0.1", handler.port))
+    await client.send(STREAM % b"?pairs=btc-usd")
+    padded = tuple(f"source-{i:05}" for i in range(4000))
+    said = b""
+    with trio.fail_after(WAIT_S):
+        for n in range(2, 30):
+            await publish([price_now(sequence=n, sources=padded)])
+            said += await client.recv(4096)
+        await publish([price_now("btc-usd", "7.00000000", sequence=99)])
+        while b'"7.00000000"' not in said:
+            said += await client.recv(65536)
+    client.close()
+    text = unchunked(said.partition(b"\r\n\r\n")[2])
+    events = [line.removeprefix(b"data: ") for line in text.split(b"\n") if line.startswith(b"data: ")]
+    assert all(json.loads(event)["pair"] == "btc-usd" for event in events[:-1])
+
+
+def unchunked(body):
+    """Return what whole chunks hold; a chunk that begins in the wrong place has no size."""
+    text = b""
+    while b"\r\n" in body:
+        size, _, rest = body.partition(b"\r\n")
+        text += rest[: int(size, 16)]
+        body = rest[int(size, 16) + 2 :]
+    return text

@@ -13,6 +13,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from priceverse.api import limits, websocket
+from priceverse.api.connection import Deadlines
+from priceverse.api.listener import Limits
 from priceverse.config.settings import Api, RateLimit
 from tests.fakes.ports import LISTED
 from tests.integration.api.conftest import WAIT_S, price_now, raw, read_all, until
@@ -317,3 +319,41 @@ async def test_a_client_that_never_reads_is_dropped(handler, publish):
             await publish([price_now(pair, sequence=sequence, sources=padded) for pair in LISTED])
             sequence += 1
     client.close()
+
+
+async def test_a_client_that_reads_in_bits_gets_every_message_whole(start, publish):
+    """What its socket does not take at once goes out before the answer to a call does."""
+    await publish([price_now(pair) for pair in LISTED])
+    handler = await start(None, Limits(farewell_s=0.1, grace_s=1.0, deadlines=Deadlines(send_s=WAIT_S)))
+    client = trio.socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    await client.connect(("127.0.0.1", handler.port))
+    await client.send(HANDSHAKE)
+    said = (await client.recv(4096)).partition(b"\r\n\r\n")[2]
+    await client.send(masked(json.dumps({"id": "s", **STREAM, "input": {"pairs": ["btc-usd"]}}).encode()))
+    padded = tuple(f"source-{i:05}" for i in range(4000))
+    with trio.fail_after(2 * WAIT_S):
+        for n in range(2, 30):
+            await publish([price_now(sequence=n, sources=padded)])
+            await client.send(masked(json.dumps({"id": f"c{n}", **CALL, "input": {"pair": "eth-usd"}}).encode()))
+            said += await client.recv(4096)
+        await publish([price_now("btc-usd", "7.00000000", sequence=99)])
+        while said.count(b'"id":"c') < 28 or b'"7.00000000"' not in said:
+            said += await client.recv(65536)
+    client.close()
+    heard = [json.loads(text)["id"] for text in unframed(said)]
+    assert {each for each in heard if each != "s"} == {f"c{n}" for n in range(2, 30)}
+
+
+def unframed(said):
+    """Yield the texts of whole frames; one that begins in the wrong place is none."""
+    while len(said) >= 10:
+        size, at = said[1], 2
+        if size > 125:
+            at = 4 if size == 126 else 10
+            size = int.from_bytes(said[2:at], "big")
+        if len(said) < at + size:
+            return
+        if said[0] == 0x81:
+            yield said[at : at + size]
+        said = said[at + size :]

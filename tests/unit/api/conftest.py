@@ -8,8 +8,8 @@ from quart import g
 
 from priceverse import services
 from priceverse.api import app
+from priceverse.api.broadcast import Broadcast
 from priceverse.api.gate import Caller
-from priceverse.api.live import LivePrices
 from priceverse.api.seats import Seats
 from priceverse.config.settings import Settings
 from priceverse.rpc.dispatch import Dispatcher
@@ -50,7 +50,7 @@ def application(world):
             ports=world.ports,
             dispatcher=dispatcher,
             endpoint=Endpoint(dispatcher, max_batch=50, now_ms=lambda: NOW_MS, observe=lambda *_: None),
-            live=LivePrices(max_price_age_ms=120_000, now_ms=lambda: NOW_MS),
+            broadcast=Broadcast(),
             gate=FakeGate(permits),
             seats=Seats(None),
         )

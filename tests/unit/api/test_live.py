@@ -1,13 +1,10 @@
-"""The live cache and its followers."""
+"""The live cache: prices as getPrice answers them and as the streams tell them."""
 
 import json
 
 import pytest
-import trio
 
 from priceverse.api.live import LivePrices
-from priceverse.api.seats import Seats
-from priceverse.api.stream import PING_S, PriceStream
 from priceverse.rpc.envelope import encode
 from priceverse.services.prices import GetPrice, get_price
 from tests.fakes.ports import NOW_MS, World, a_price
@@ -19,12 +16,17 @@ def clock():
 
 
 @pytest.fixture
-def live(clock):
-    return LivePrices(max_price_age_ms=120_000, now_ms=lambda: clock["now_ms"])
+def events():
+    return []
 
 
-def prices(events):
-    return [json.loads(event)["priceExact"] for event in events]
+@pytest.fixture
+def live(clock, events):
+    return LivePrices(
+        max_price_age_ms=120_000,
+        now_ms=lambda: clock["now_ms"],
+        on_event=lambda pair, event: events.append((pair, json.loads(event))),
+    )
 
 
 def test_the_newest_price_is_kept_of_any_age(live):
@@ -35,68 +37,14 @@ def test_the_newest_price_is_kept_of_any_age(live):
     assert live.get("btc-usd") is newer
 
 
-def test_a_follower_holds_one_event_per_pair(live):
-    follower = live.follow(["btc-usd", "eth-usd"])
-    for i in range(1000):
-        live.put(a_price("btc-usd", f"{i}.00000000"))
-        live.put(a_price("eth-usd", "7.00000000"))
-        live.put(a_price("xmr-usd", "9.00000000"))
-    assert prices(follower.take()) == ["999.00000000", "7.00000000"]
-    assert follower.take() == []
-
-
-def test_a_new_follower_gets_what_is_known(live):
-    live.put(a_price("btc-usd", "5.00000000"))
-    live.put(a_price("eth-usd", "6.00000000"))
-    assert prices(live.follow(["btc-usd"]).take()) == ["5.00000000"]
-
-
-def test_a_repeated_price_is_no_news_until_it_is_stale(live, clock):
-    follower = live.follow(["btc-usd"])
-    live.put(a_price(sequence=1))
-    assert len(follower.take()) == 1
-    live.put(a_price(sequence=2))
-    assert follower.take() == []
-    clock["now_ms"] += 120_000
-    live.put(a_price(sequence=3))
-    assert [json.loads(event)["stale"] for event in follower.take()] == [True]
-
-
-def test_who_follows_no_more_is_forgotten(live):
-    follower = live.follow(["btc-usd"])
-    assert live.followers == 1
-    live.unfollow(follower)
-    live.put(a_price())
-    assert live.followers == 0
-    assert follower.take() == []
-
-
-async def test_a_stream_is_events_then_pings_then_the_end(live, autojump_clock):
-    live.put(a_price(price="5.00000000"))
-    async with PriceStream(live, frozenset({"btc-usd"}), Seats(None), "") as stream:
-        first = await anext(stream)
-        assert first.startswith(b'retry: 2000\n\ndata: {"pair":"btc-usd","price":5.00000000,')
-        assert first.endswith(b"}\n\n")
-        began = trio.current_time()
-        assert await anext(stream) == b": ping\n\n"
-        assert trio.current_time() - began == pytest.approx(PING_S, abs=0.01)
-        live.put(a_price(price="6.00000000"))
-        assert b'"priceExact":"6.00000000"' in await anext(stream)
-        live.put(a_price(price="7.00000000"))
-        live.close()
-        assert b'"priceExact":"7.00000000"' in await anext(stream)
-        with pytest.raises(StopAsyncIteration):
-            await anext(stream)
-    assert live.followers == 0
-
-
-async def test_a_stream_begun_after_the_end_gives_the_snapshot_and_ends(live):
-    live.put(a_price())
-    live.close()
-    async with PriceStream(live, frozenset({"btc-usd"}), Seats(None), "") as stream:
-        assert b"data: " in await anext(stream)
-        with pytest.raises(StopAsyncIteration):
-            await anext(stream)
+def test_the_streams_hear_each_price_and_whether_it_is_too_old(live, events, clock):
+    live.put(a_price("eth-usd", "7.00000000"))
+    clock["now_ms"] += 200_000
+    live.put(a_price("eth-usd", "7.00000000"))
+    assert [(pair, said["priceExact"], said.get("stale", False)) for pair, said in events] == [
+        ("eth-usd", "7.00000000", False),
+        ("eth-usd", "7.00000000", True),
+    ]
 
 
 async def test_a_price_is_rendered_as_get_price_answers_it(live):
