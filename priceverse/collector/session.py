@@ -246,8 +246,10 @@ class Session:
 
     async def _subscribe(self, link: Link, symbols: Sequence[str]) -> None:
         texts = self._venue.adapter.subscribe(symbols)
-        if texts:  # else the URL has subscribed, and nobody will answer
+        if texts:
             self._subscription.ask(symbols, trio.current_time())
+        else:
+            self._subscription.expect(symbols, trio.current_time())
         for text in texts:
             await self._send(link, text)
 
@@ -276,7 +278,10 @@ class Session:
         silent = self._ports.pulse.silent(now_s)
         if silent:  # asking again on a connection that seems to serve a symbol would prove nothing
             self._leave(f"silent: {', '.join(silent)}")
+        unanswered = set(self._subscription.unanswered)
         again = {*self._subscription.overdue(now_s), *self._ports.refusals.due(now_s)}
+        for symbol in self._subscription.unanswered - unanswered:
+            self._say_once("symbol_unanswered", symbol, symbol=symbol)
         for symbol in again:
             self._ports.refusals.postpone(symbol, now_s)
         if again:

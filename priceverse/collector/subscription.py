@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 ACK_TIMEOUT_S = 10.0
 ASK_TIMES = 2
+UNHEARD_S = 600.0
+"""A symbol that the URL subscribes is answered by its first trade; a venue may take an unknown one and never say so."""
 RETRY_REFUSED_S = 86_400.0
 
 
@@ -58,6 +60,10 @@ class Subscription:
         for symbol in symbols:
             times, _ = self._pending.get(symbol, (0, 0.0))
             self._pending[symbol] = (times + 1, now_s + ACK_TIMEOUT_S)
+
+    def expect(self, symbols: Iterable[str], now_s: float) -> None:
+        """Note that `symbols` are subscribed unasked: nobody acknowledges them, and asking again is no use."""
+        self._pending |= dict.fromkeys(symbols, (ASK_TIMES, now_s + UNHEARD_S))
 
     def serve(self, symbol: str) -> bool:
         """Note an acknowledgement, or a trade, which says the same; True if it is the first."""

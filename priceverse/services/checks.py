@@ -89,7 +89,11 @@ def supervisor(*, stopping: bool) -> Check:
 
 
 def _missing(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the stream lacks of a venue's trades: holes that are being filled, times that are lost for good."""
+    """Yield what a venue lacks: symbols it does not serve, holes that are being filled, what is lost for good."""
+    if report.get("refused"):
+        yield f"refused: {', '.join(report['refused'])}"
+    if report.get("unanswered"):
+        yield f"no answer for: {', '.join(report['unanswered'])}"
     if report.get("gaps_open"):
         yield f"holes being filled: {report['gaps_open']}"
     if report.get("lost"):

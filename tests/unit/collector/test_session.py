@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from priceverse.collector.reconnect import Ended, Why
 from priceverse.collector.session import CROWDED_MOST_S, Session
+from priceverse.collector.subscription import UNHEARD_S
 from priceverse.net.errors import NetError
 from tests.fakes.exchange import WHERE, WordLink
 from tests.unit.collector.conftest import Desk, settle
@@ -248,6 +249,21 @@ async def test_where_the_url_subscribes_nobody_answers_and_that_is_well(
         link.push("beat")
     assert session.ended is None
     assert link.said == []
+
+
+async def test_a_symbol_that_the_url_names_and_the_venue_does_not_know_is_told(
+    desk: Desk, session: Session, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Binance accepts any name and stays silent for ever."""
+    desk.adapter.subscribes_by_url = True
+    link = await begun(desk, session, nursery)
+    link.push("trade BTC 1 0")
+    for _ in range(round(UNHEARD_S / 20) + 1):
+        assert desk.seen["unanswered"] == []
+        await trio.sleep(20)
+        link.push("beat")
+    assert desk.seen["unanswered"] == ["XMR"]
+    assert (session.ended, link.said) == (None, [])
 
 
 async def test_an_announced_end_is_told_and_reading_goes_on(

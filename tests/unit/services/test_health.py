@@ -112,11 +112,12 @@ async def test_an_exchange_that_is_not_connected_is_named(call, healthy, report,
 
 async def test_what_a_venues_stream_lacks_is_told_though_it_is_up(call, healthy):
     lost = {"pair": "btc-usd", "from_ms": NOW_MS - 2000, "to_ms": NOW_MS - 1000, "reason": "forgotten"}
-    report = REPORT | {"gaps_open": 2, "lost_total": 3, "lost": [lost]}
+    unserved = {"refused": {"ABC/USD": "delisted"}, "unanswered": ["XMRUSDT"]}
+    report = REPORT | unserved | {"gaps_open": 2, "lost_total": 3, "lost": [lost]}
     healthy.shared.reports = {"binance": REPORT, "kraken": report}
     found = await call(HEALTH, "check")
     told = "losses: 3, the last of btc-usd from 2025-12-31T23:59:58.000Z to 2025-12-31T23:59:59.000Z (forgotten)"
-    message = f"last trade 0.4 s ago; holes being filled: 2; {told}"
+    message = f"last trade 0.4 s ago; refused: ABC/USD; no answer for: XMRUSDT; holes being filled: 2; {told}"
     assert found["checks"]["exchange.kraken"] == {"status": "up", "message": message}
 
 
