@@ -117,6 +117,15 @@ def test_the_quick_way_and_the_careful_way_agree():
             assert adapter.receive(frame) == careful(adapter, frame.decode())
 
 
+@each_venue
+def test_real_frames_of_trades_go_the_quick_way(adapter, frames):
+    """All but those with something odd in them, which the edge cases are for."""
+    ordinary = [frame for frame in frames if all(isinstance(item, Trade) for item in adapter.receive(frame))]
+    assert ordinary
+    for frame in ordinary:
+        assert adapter._trades(frame) == adapter.receive(frame)
+
+
 def altered(data, frames):
     """Return a frame of the session with one value, anywhere in it, replaced by anything."""
     members = json.loads(data.draw(st.sampled_from([frame for frame in frames if frame.startswith(b"{")])))
