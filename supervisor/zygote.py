@@ -8,6 +8,7 @@ The rules: the zygote has one thread, no settings and no secret; while there is 
 children are executed instead, so it is never needed.
 """
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -98,13 +99,16 @@ class Zygote:
         """Keep one running."""
         failures = 0
         while True:
-            failures = 0 if await self._live() else failures + 1
+            was_warm = False
+            with contextlib.suppress(OSError):  # no memory, no process left: later, perhaps
+                was_warm = await self._live()
             self.settled.set()
+            failures = 0 if was_warm else failures + 1
             if failures:
                 await trio.sleep(_AGAIN.ceiling_s(failures))
 
     async def _live(self) -> bool:
-        """Run one from its start to its end; return whether it got warm."""
+        """Run one from its start to its end; return whether it got warm. Raises OSError if it cannot be started."""
         began_s = time.monotonic()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(_ANSWER_S)
