@@ -1,4 +1,4 @@
-"""What a frame may be: bounded text holding one JSON object. Every adapter reads through here, nothing here raises.
+"""What a frame may be: bounded text holding one JSON object. Every adapter reads through `read`, which raises nothing.
 
 Two ways in, taken by `read`. The quick one decodes straight into a venue's own structs, whose types say what an
 ordinary trade frame is; whatever does not fit goes the careful way, through `tree`, which is slow and total and decides
@@ -55,7 +55,7 @@ FAULTS = (msgspec.DecodeError, UnicodeError, RecursionError)
 def read(
     frame: str | bytes, trades: Callable[[str | bytes], list[Item]], anything: Callable[[Object], list[Item]]
 ) -> list[Item]:
-    """Ask `trades` first, which may raise on all but an ordinary trade frame; `anything` answers for the rest."""
+    """Ask `trades` first, which raises one of FAULTS or Unusual unless the frame is ordinary; else ask `anything`."""
     if frame.isascii() and len(frame) <= MAX_FRAME:  # nearly always, and then there is nothing to decode
         try:
             return trades(frame)
