@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
 CYCLONEDX := 7.5.0
 
@@ -27,7 +28,7 @@ lint: setup ## format check, lint, types, import contracts, dependencies
 bench: setup ## run the benches: figures and ratios against a peer on the same work
 	@for bench in tests/bench/[a-z]*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
-setup: $(READY) ## create .venv from the hash-locked requirements
+setup: $(READY) ## create .venv from the hash-locked requirements: uv does it in an eighth of pip's time, pip where it cannot
 
 $(READY): requirements.txt pyproject.toml priceverse/web/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -35,8 +36,11 @@ $(READY): requirements.txt pyproject.toml priceverse/web/package-lock.json
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) >/dev/null \
 		|| { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: apt-get install python3-venv"; exit 1; }
 	@echo "installing the locked requirements into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
+	@$(PIP) --no-compile --require-hashes --requirement $(VENV)/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.txt \
+		|| $(PIP) --require-hashes --requirement requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m priceverse.web.fetch --dev
 	@touch $(READY)
 
@@ -53,8 +57,8 @@ sbom: setup ## say of what the environment and the page are made: CycloneDX into
 	@cp priceverse/web/package-lock.json dist/page.package-lock.json
 	@ls dist/*.json
 
-lock: ## resolve requirements.txt anew from pyproject.toml (needs uv)
-	uv pip compile --quiet --universal --generate-hashes --all-extras pyproject.toml --output-file requirements.txt --custom-compile-command "make lock"
+lock: setup ## resolve requirements.txt anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras pyproject.toml --output-file requirements.txt --custom-compile-command "make lock"
 
 clean: ## remove the environment and the state of make run
 	rm -rf $(VENV) .priceverse build dist *.egg-info
