@@ -52,6 +52,7 @@ def rules(settings: Settings) -> tuple[Rule, ...]:
         Rule("sources_below_minimum", "warning", 60, _few_sources(settings)),
         Rule("price_deviation", "warning", 60, _above(metric.DEVIATION, float(chosen.max_deviation), "from the price")),
         Rule("rate_stale", "warning", 60, _rate_stale(settings)),
+        Rule("rate_held", "warning", 0, _rate_held),
         Rule("child_fatal", "critical", 0, _child_fatal),
         Rule("history_hole", "critical", 30, _history_hole(settings)),
         Rule("disk_full", "critical", 60, _above(metric.DISK, chosen.disk_ratio, "used")),
@@ -110,6 +111,11 @@ def _rate_stale(settings: Settings) -> Callable[[Figures], Findings]:
             yield ("usd-rub", f"the Bank of Russia rate is {age_days:.0f} days old, {limit_days} are allowed")
 
     return find
+
+
+def _rate_held(figures: Figures) -> Findings:
+    if figures.of(metric.RATE_HELD).get(()):
+        yield "usd-rub", "the newest Bank of Russia rate has jumped and is held: somebody must look"
 
 
 def _child_fatal(figures: Figures) -> Findings:

@@ -24,6 +24,7 @@ def well():
         **{(metric.DEVIATION, (pair,)): 0.001 for pair in pairs},
         **{(metric.HISTORY_LAST, (pair,)): NOW_S - 12 for pair in pairs},
         (metric.RATE_AGE, ()): 1,
+        (metric.RATE_HELD, ()): 0,
         (metric.CHILD_STATE, ("api.0", "ready")): 1,
         (metric.DISK, ("/",)): 0.4,
         (metric.REDIS_MEMORY, ()): 0.1,
@@ -63,6 +64,10 @@ def test_an_instance_that_is_well_has_nothing():
         (
             {(metric.RATE_AGE, ()): 5},
             *("rate_stale", "usd-rub", "the Bank of Russia rate is 5 days old, 4 are allowed"),
+        ),
+        (
+            {(metric.RATE_HELD, ()): 1},
+            *("rate_held", "usd-rub", "the newest Bank of Russia rate has jumped and is held: somebody must look"),
         ),
         ({(metric.CHILD_STATE, ("api.1", "fatal")): 1}, "child_fatal", "api.1", "api.1 has been given up"),
         (
