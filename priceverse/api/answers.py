@@ -7,7 +7,7 @@ from quart import Response, g, request
 
 from priceverse.api.heads import head_of
 from priceverse.rpc.dispatch import Dispatcher
-from priceverse.rpc.endpoint import NO_STORE, Endpoint, Head, HttpReply
+from priceverse.rpc.endpoint import NO_STORE, Endpoint, Head, HttpReply, of_quota
 from priceverse.rpc.envelope import Call, Done, Outcome, encode
 from priceverse.rpc.errors import CallError
 
@@ -49,7 +49,8 @@ def cacheable(value: object, done: Done) -> Response:
 
 
 def _kept(done: Done) -> Mapping[str, str]:
-    return {"Cache-Control": f"public, max-age={done.cache_s:.0f}"} if done.cache_s else dict([NO_STORE])
+    kept = {"Cache-Control": f"public, max-age={done.cache_s:.0f}"} if done.cache_s else dict([NO_STORE])
+    return kept if done.quota is None else kept | dict(of_quota(done.quota))
 
 
 async def call(dispatcher: Dispatcher, service: str, method: str, given: Mapping[str, object]) -> Outcome:

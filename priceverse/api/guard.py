@@ -12,6 +12,7 @@ from functools import partial
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
+from priceverse.api.cors import Cors
 from priceverse.api.websocket import PATHS, WebSocket
 from priceverse.rpc.endpoint import Endpoint, Head
 from priceverse.rpc.errors import CallError, Code
@@ -45,9 +46,10 @@ class Guard:
     """ASGI in front of the application."""
 
     def __init__(
-        self, app: ASGIFramework, websocket: WebSocket, endpoint: Endpoint, leaving: Callable[[], bool]
+        self, app: ASGIFramework, websocket: WebSocket, endpoint: Endpoint, leaving: Callable[[], bool], cors: Cors
     ) -> None:
         self._app = app
+        self._cors = cors
         self._websocket = websocket
         self._endpoint = endpoint
         self._leaving = leaving
@@ -60,15 +62,16 @@ class Guard:
             if error is None:
                 await self._app(scope, receive, self._ending(send))
             else:
-                await _unheard(receive, partial(self._refuse, error, send))
+                origin = dict(scope["headers"]).get(b"origin", b"").decode("latin1")
+                await _unheard(receive, partial(self._refuse, error, origin, send))
         elif scope["type"] == "websocket" and scope["path"] in PATHS and not self._leaving():
             await self._websocket(scope, receive, send)
         elif scope["type"] == "websocket":
             await _unheard(receive, partial(_refuse_websocket, send))
 
-    async def _refuse(self, error: CallError, send: ASGISendCallable) -> None:
+    async def _refuse(self, error: CallError, origin: str, send: ASGISendCallable) -> None:
         reply = self._endpoint.refuse(error, Head())
-        headers = [(name.encode(), value.encode()) for name, value in reply.headers]
+        headers = [(name.encode(), value.encode()) for name, value in (*reply.headers, *self._cors.on_answer(origin))]
         headers += [(b"Content-Length", b"%d" % len(reply.body)), CLOSE]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body, "more_body": False})

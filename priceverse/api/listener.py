@@ -16,7 +16,7 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 
-from priceverse.api.access import AccessLog
+from priceverse.api.access import AccessLog, Ration
 from priceverse.api.connection import GONE, Connection, Deadlines
 from priceverse.api.guard import MAX_HEAD_BYTES
 from priceverse.api.lane import CLOSED, Lane, Rules
@@ -46,15 +46,17 @@ class Limits:
 class Server:
     """Serves `app` to whoever connects. `busy` is the whole response for a client too many.
 
-    `lanes` are the rules of the fast lane, closed if there are none.
+    `lanes` are the rules of the fast lane, closed if there are none. `ration` says what of the others is logged.
     """
 
-    def __init__(self, app: ASGIFramework, *, limits: Limits, busy: bytes, lanes: Rules = CLOSED) -> None:
+    def __init__(
+        self, app: ASGIFramework, *, limits: Limits, busy: bytes, ration: Ration, lanes: Rules = CLOSED
+    ) -> None:
         self._app = ASGIWrapper(app)
         self._lanes = lanes
         self._limits = limits
         self._busy = busy
-        self._config = _config()
+        self._config = _config(ration)
         self._context = WorkerContext(None)
         self._poller = Poller()
         self._refusing = 0
@@ -153,13 +155,13 @@ class Server:
             self._refusing -= 1
 
 
-def _config() -> Config:
+def _config(ration: Ration) -> Config:
     config = Config()
     config.include_server_header = False
     config.h11_max_incomplete_size = MAX_HEAD_BYTES
     config.websocket_max_message_size = MAX_MESSAGE_BYTES
     config.keep_alive_max_requests = 1_000_000
-    config.logger_class = AccessLog
+    config.logger_class = partial(AccessLog, ration)  # type: ignore[assignment] # it is only ever called
     return config
 
 

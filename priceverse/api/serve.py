@@ -14,12 +14,13 @@ import trio
 
 from priceverse import services
 from priceverse.api import app
-from priceverse.api.access import LaneLog
+from priceverse.api.access import LINES_PER_S, LaneLog, Ration
 from priceverse.api.auth import Auth
 from priceverse.api.breaker import Neighbour
 from priceverse.api.broadcast import Broadcast
 from priceverse.api.callers import Callers
 from priceverse.api.connection import Deadlines
+from priceverse.api.cors import Cors
 from priceverse.api.gate import Gate
 from priceverse.api.guard import Guard
 from priceverse.api.heads import head_of
@@ -202,17 +203,20 @@ def _server(settings: Settings, ports: Ports, broadcast: Broadcast, meter: Meter
         seats=seats,
     )
     busy = endpoint.refuse(CallError(Code.OVERLOADED, "Too many connections"), Head())
-    lanes = _lanes(settings, endpoint, callers, is_open=lambda: settings.api.fast_lane and not ports.stopping())
-    return Server(
-        Guard(application, WebSocket(doors), endpoint, ports.stopping), limits=limits, busy=_raw(busy), lanes=lanes
-    )
+    ration = Ration(LINES_PER_S, settings.api.access_log_every)
+    lanes = _lanes(settings, endpoint, callers, ration, is_open=lambda: settings.api.fast_lane and not ports.stopping())
+    cors = Cors(settings.api.cors_origins)
+    guard = Guard(application, WebSocket(doors), endpoint, ports.stopping, cors)
+    return Server(guard, limits=limits, busy=_raw(busy, cors), ration=ration, lanes=lanes)
 
 
-def _lanes(settings: Settings, endpoint: Endpoint, callers: Callers, *, is_open: Callable[[], bool]) -> Rules:
+def _lanes(
+    settings: Settings, endpoint: Endpoint, callers: Callers, ration: Ration, *, is_open: Callable[[], bool]
+) -> Rules:
     def identify(address: str, fields: Mapping[str, str]) -> Head:
         return head_of(callers.client(address, fields.get("x-forwarded-for", "")), fields)
 
-    access = LaneLog()
+    access = LaneLog(ration)
     doors = {b"/netron/invoke": endpoint.begin_invoke, b"/netron/batch": endpoint.begin_batch}
     return Rules(
         doors={path: access.watched(path, door) for path, door in doors.items()},
@@ -223,9 +227,14 @@ def _lanes(settings: Settings, endpoint: Endpoint, callers: Callers, *, is_open:
     )
 
 
-def _raw(reply: HttpReply) -> bytes:
-    """Return a reply as it goes over the wire, for where no HTTP machinery is worth starting."""
-    extra = (("Content-Length", str(len(reply.body))), ("Connection", "close"), ("Retry-After", "1"))
+def _raw(reply: HttpReply, cors: Cors) -> bytes:
+    """Return a reply as it goes over the wire, for where no request is read: to a page of any origin, or of none."""
+    extra = (
+        *cors.on_answer("*"),
+        ("Content-Length", str(len(reply.body))),
+        ("Connection", "close"),
+        ("Retry-After", "1"),
+    )
     lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"]
     lines += [f"{name}: {value}" for name, value in (*reply.headers, *extra)]
     return "\r\n".join([*lines, "", ""]).encode() + reply.body

@@ -69,7 +69,8 @@ class Reads:
         if not found:
             return answers.refused(self._endpoint, next(iter(missing.values())))
         told = {"prices": found, **({"unavailable": _faults(missing)} if missing else {})}
-        return answers.cacheable(told, Done(None, prices.get_multiple_prices.cache_s))
+        quota = next((outcome.quota for outcome in reversed(outcomes.values()) if outcome.quota), None)
+        return answers.cacheable(told, Done(None, prices.get_multiple_prices.cache_s, quota))
 
     async def _several(self, pairs: tuple[str, ...]) -> dict[str, Outcome]:
         """Ask for some pairs at once; where that fails for want of a price, for each, at nobody's charge.
@@ -79,7 +80,7 @@ class Reads:
         outcome = await answers.call(self._dispatcher, prices.SERVICE, "getMultiplePrices", {"pairs": pairs})
         if isinstance(outcome, Done):
             replies: Sequence[object] = outcome.data  # type: ignore[assignment] # as the method is declared
-            return {pair: Done(reply) for pair, reply in zip(pairs, replies, strict=True)}
+            return {pair: Done(reply, None, outcome.quota) for pair, reply in zip(pairs, replies, strict=True)}
         if outcome.code.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise outcome
         calls = {pair: Call(prices.SERVICE, "getPrice", encode({"pair": pair})) for pair in pairs}

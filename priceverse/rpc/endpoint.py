@@ -178,7 +178,7 @@ def _named(request: Request) -> str:
 
 def _of_outcome(outcome: Outcome) -> tuple[Header, ...]:
     """Return the headers that tell how long the answer is good, what it cost, and when to ask again."""
-    quota = () if outcome.quota is None else _of_quota(outcome.quota)
+    quota = () if outcome.quota is None else of_quota(outcome.quota)
     if isinstance(outcome, Done):
         return (_cache_control(outcome.cache_s), *quota)
     headers = [NO_STORE, *quota]
@@ -189,7 +189,8 @@ def _of_outcome(outcome: Outcome) -> tuple[Header, ...]:
     return tuple(headers)
 
 
-def _of_quota(quota: Quota) -> tuple[Header, Header]:
+def of_quota(quota: Quota) -> tuple[Header, Header]:
+    """Return the headers that tell a client what it has left of a limited method."""
     policy, limit = quota.policy, quota.limit
     return (
         ("RateLimit-Policy", f'"{policy}";q={limit.requests};w={limit.per_s}'),

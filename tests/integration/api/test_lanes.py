@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from priceverse.api.access import Ration
 from priceverse.api.connection import PATIENCE_S
 from priceverse.api.lane import Rules
 from priceverse.api.listener import Server
@@ -74,7 +75,7 @@ class Running:
             is_open=lambda: not self.stopping.is_set(),
             max_body_bytes=1000,
         )
-        self.server = Server(application, limits=its_limits, busy=b"", lanes=rules)
+        self.server = Server(application, limits=its_limits, busy=b"", ration=Ration(10, 0), lanes=rules)
 
     async def run(self, task_status=trio.TASK_STATUS_IGNORED):
         await self.server.serve(self.listener, self.stopping, lambda: None, task_status=task_status)

@@ -5,6 +5,7 @@ import socket
 import pytest
 import trio
 
+from priceverse.api.access import Ration
 from priceverse.api.listener import Server
 from tests.integration.api.conftest import WAIT_S, limits, read_all
 
@@ -35,7 +36,7 @@ async def port(nursery):
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     stopping = trio.Event()
-    server = Server(application, limits=limits(head_s=WAIT_S), busy=b"")
+    server = Server(application, limits=limits(head_s=WAIT_S), busy=b"", ration=Ration(10, 0))
     await nursery.start(server.serve, listener, stopping, lambda: None)
     yield port
     stopping.set()

@@ -81,6 +81,15 @@ async def test_content_length_with_transfer_encoding_ends_the_connection(handler
     assert b"connection: close" in said.lower()
 
 
+async def test_a_page_learns_why_it_was_refused(handler):
+    async with raw(handler) as stream:
+        await stream.send_all(b"DELETE / HTTP/1.1\r\nHost: a\r\nOrigin: https://page.example\r\n\r\n")
+        said = await read_all(stream)
+    assert said.startswith(b"HTTP/1.1 405")
+    assert b"access-control-allow-origin: *" in said.lower()
+    assert b"retry-after" in said.lower().partition(b"access-control-expose-headers: ")[2].partition(b"\r\n")[0]
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -190,6 +199,7 @@ async def test_one_client_too_many_is_told_so(start):
             said = await read_all(third)
     assert said.startswith(b"HTTP/1.1 503")
     assert b"Retry-After: 1" in said
+    assert b"Access-Control-Allow-Origin: *" in said
     assert json.loads(said.partition(b"\r\n\r\n")[2])["error"]["code"] == "SYSTEM_5004"
     with trio.fail_after(WAIT_S):
         while True:  # the two are gone, their places are free again

@@ -22,11 +22,12 @@ class FakeGate:
     """Knows nobody; `permits` says what their credentials open."""
 
     permits: Any
+    client: str
 
     def add_to(self, app):
         @app.before_request
         async def ask():
-            g.caller = Caller("", "", None)
+            g.caller = Caller(self.client, "", None)
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def world():
 def application(world):
     """Makes applications in that world."""
 
-    def create(settings=None, *, permits=lambda *_: False, limiter=None):
+    def create(settings=None, *, permits=lambda *_: False, limiter=None, client=""):
         registry = services.registry()
         dispatcher = Dispatcher(registry, world.ports, max_timeout_s=30, limiter=limiter)
         return app.create(
@@ -51,7 +52,7 @@ def application(world):
             dispatcher=dispatcher,
             endpoint=Endpoint(dispatcher, max_batch=50, now_ms=lambda: NOW_MS, observe=lambda *_: None),
             broadcast=Broadcast(),
-            gate=FakeGate(permits),
+            gate=FakeGate(permits, client),
             seats=Seats(None),
         )
 

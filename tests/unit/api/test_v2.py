@@ -5,6 +5,7 @@ import json
 import pytest
 
 from priceverse.model.candle import Interval
+from priceverse.rpc.limits import Quota
 from tests.fakes.ports import LISTED, NOW_MS, a_candle, a_price
 
 HOUR_MS = 3_600_000
@@ -89,3 +90,23 @@ async def test_candles_take_the_methods_parameters(client, world):
 async def test_the_interval_can_be_chosen(client, world):
     world.history.stored_candles = [a_candle(NOW_MS - 86_400_000, "7.5", interval=Interval.DAY)]
     assert (await told(await client.get("/v2/candles/btc-usd?interval=1day")))["candles"][0]["close"] == 7.5
+
+
+class EveryCall:
+    """A limiter that lets everything through and tells each client the same."""
+
+    def take(self, client, method, limit):
+        return Quota(method, limit, 7, 3.2)
+
+
+@pytest.mark.parametrize(
+    ("path", "policy"),
+    [("/v2/prices/btc-usd", '"getPrice";q=100;w=60'), ("/v2/prices", '"getMultiplePrices";q=50;w=60')],
+)
+async def test_a_read_tells_what_the_client_has_left(application, path, policy):
+    client = application(limiter=EveryCall(), client="1.2.3.4").test_client()
+    reply = await client.get(path)
+    assert reply.headers["RateLimit-Policy"] == policy
+    assert reply.headers["RateLimit"].endswith(";r=7;t=4")
+    again = await client.get(path, headers={"If-None-Match": reply.headers["ETag"]})
+    assert (again.status_code, again.headers["RateLimit-Policy"]) == (304, policy)
