@@ -15,12 +15,13 @@ SKEW_MS = 10_000
 class Grid:
     """The instants of history rows: multiples of the interval, UTC.
 
-    A row waits `lateness_ms` for late trades; candles take them until they are older than `candle_lateness_ms`.
+    A row waits `lateness_ms` for late trades: longer than a collector needs that dies to come back and fetch what it
+    missed. Candles take them until they are older than `candle_lateness_ms`.
     """
 
     interval_ms: int = 10_000
     window_ms: int = 30_000
-    lateness_ms: int = 2_000
+    lateness_ms: int = 5_000
     candle_lateness_ms: int = 3_600_000
 
     def closes_ms(self, instant_ms: int) -> int:

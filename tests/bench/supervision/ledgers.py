@@ -23,7 +23,7 @@ from priceverse.embedded.redis import RedisServer
 from tests.bench.faults import Found, judge, streams, truth_of
 from tests.e2e.instance import Instance
 
-GRID_MS, LATENESS_MS = 10_000, 2_000
+GRID_MS, LATENESS_MS = 10_000, 5_000
 PAIRS = ("btc-usd", "eth-usd", "xmr-usd", "usdt-usd")
 DERIVED = {"btc-rub": "btc-usd", "eth-rub": "eth-usd", "xmr-rub": "xmr-usd"}
 FETCH_S = 150.0

@@ -8,7 +8,7 @@ fails in any case; `with a second try` is what a client sees that asks once more
 When all has come to rest the trades of the storm are counted: those of the simulator's truth in the streams, after
 the collectors have fetched what they missed (missing, and how many of them are recorded as a gap; doubled; wrong), and
 those of the streams in the candles (see `ledgers.py`). Every row of history is compared with an independent
-recomputation from the truth: a row waits two seconds for late trades, so where collectors died it may lack some;
+recomputation from the truth: a row waits five seconds for late trades, so where collectors died it may lack some;
 candles do not.
 
 `--roles`: `all-but-collectors`, `all` (the simulator lives: it is the world), `both` in two storms, or names

@@ -31,7 +31,7 @@ def test_the_keys_of_a_pair_win_over_the_common_ones():
 
 def test_the_defaults_are_those_of_the_specification():
     settings = Settings()
-    assert plan.grid(settings) == Grid(interval_ms=10_000, window_ms=30_000, lateness_ms=2000)
+    assert plan.grid(settings) == Grid(interval_ms=10_000, window_ms=30_000, lateness_ms=5000)
     assert plan.pace(settings) == Pace(publish_ms=250, heartbeat_ms=1000)
     reference = plan.reference(settings)
     assert reference is not None
