@@ -7,7 +7,7 @@ or dict. A number in quotes and one without are the same number; anything that n
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Clamped, Context, Decimal, InvalidOperation, Overflow, Rounded, Subnormal
 from functools import lru_cache
 from typing import Annotated, Final, NoReturn
 
@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from priceverse.exchanges.frames import Refused
 from priceverse.exchanges.protocol import Reason
-from priceverse.model.decimals import positive
+from priceverse.model.decimals import LARGEST, MAX_DIGITS, SMALLEST, positive
 from priceverse.model.exchange import Side
 
 EARLIEST_MS: Final = 1_230_940_800_000
@@ -30,6 +30,7 @@ _BUY, _SELL = Side.BUY, Side.SELL  # a member's name costs a tenth of a microsec
 _BAD_TIME, _BAD_ID = Reason.BAD_TIME, Reason.BAD_ID
 SIDES: Final[Mapping[str, Side]] = {"buy": _BUY, "sell": _SELL}
 
+_ZERO = Decimal(0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ABSURD = 10**40
 _MATCHES_DIGITS = 5
@@ -44,8 +45,19 @@ _MOST_DIGITS = 40
 _TEXT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}").fullmatch
 _SECOND = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}").fullmatch
 _SECOND_CHARS = 19
-_FRACTION_Z = re.compile(r"\.[0-9]{3,9}+Z").fullmatch
+_THOUSANDTHS = {f"{ms:03}": ms for ms in range(1000)}
 _AFTER_SECOND = re.compile(r"(?:\.([0-9]+))?(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))").fullmatch
+
+
+_TRAPS = [InvalidOperation, Overflow, Rounded, Subnormal, Clamped]
+bare = Context(prec=MAX_DIGITS, Emin=SMALLEST, Emax=LARGEST, traps=_TRAPS).create_decimal
+"""Return the number of a JSON literal, which has its grammar already: every digit, within the bounds of
+`decimals.positive` but for its sign. Raises ArithmeticError. A decoder's `float_hook`."""
+
+
+def amount(value: object) -> Decimal:
+    """Return a price or a volume that `bare` has read, or that is an int or in quotes."""
+    return value if type(value) is Decimal and value > _ZERO else price(value)
 
 
 def price(value: object) -> Decimal:
@@ -97,16 +109,11 @@ def time_rfc3339(value: object) -> int:
         ms = _second_ms(value[:_SECOND_CHARS])
     except ValueError:
         raise Refused(_BAD_TIME, value) from None
-    if _FRACTION_Z(value, _SECOND_CHARS):  # as venues write it
-        return _plausible(ms + int(value[_SECOND_CHARS + 1 : _SECOND_CHARS + 4]), value)
-    tail = _AFTER_SECOND(value, _SECOND_CHARS)
-    if tail is None:
-        raise Refused(_BAD_TIME, value)
-    if tail[1]:
-        ms += int(f"{tail[1]}00"[:3])
-    if tail[2]:
-        ms -= int(f"{tail[2]}1") * (int(tail[3]) * 60 + int(tail[4])) * 60_000
-    return _plausible(ms, value)
+    digits = value[_SECOND_CHARS + 1 : -1]
+    is_usual = digits.isdecimal() and value.isascii() and value[_SECOND_CHARS] == "." and value[-1] == "Z"
+    thousandths = _THOUSANDTHS.get(digits[:3]) if is_usual else None
+    ms += _beyond_second_ms(value) if thousandths is None else thousandths
+    return ms if EARLIEST_MS <= ms < LATEST_MS else _absurd(value)
 
 
 def numeric_id(value: object) -> str:
@@ -191,6 +198,16 @@ def _plausible(ms: int, value: object) -> int:
 
 def _absurd(value: object) -> NoReturn:
     raise Refused(_BAD_TIME, value)
+
+
+def _beyond_second_ms(value: str) -> int:
+    """Read the decimals and the offset of an RFC 3339 time."""
+    tail = _AFTER_SECOND(value, _SECOND_CHARS)
+    if tail is None:
+        raise Refused(_BAD_TIME, value)
+    ms = int(f"{tail[1]}00"[:3]) if tail[1] else 0
+    offset_min = int(f"{tail[2]}1") * (int(tail[3]) * 60 + int(tail[4])) if tail[2] else 0
+    return ms - offset_min * 60_000
 
 
 @lru_cache(maxsize=256)

@@ -48,7 +48,7 @@ class Refused(Unusual):
         return reject(self.reason, self.culprit)
 
 
-FAULTS = (msgspec.DecodeError, UnicodeError, RecursionError)
+FAULTS = (msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError)
 """What decoding into structs may raise."""
 
 

@@ -63,7 +63,7 @@ _PAST_BASES = {"BTC": "XBT", "DOGE": "XDG"}
 _PAGE = 1000
 _SLACK_MS = 1000
 """History begins so long before the time of the last trade known: ids say what is new."""
-_DECODER = msgspec.json.Decoder(_Frame, float_hook=str)
+_DECODER = msgspec.json.Decoder(_Frame, float_hook=fields.bare)
 
 
 class Kraken(Adapter):
@@ -91,7 +91,7 @@ class Kraken(Adapter):
             pair = self.pairs.get(symbol)
             if pair is None:
                 raise frames.Unusual
-            price, volume, at_ms = fields.price(row.price), fields.volume(row.qty), fields.time_rfc3339(row.timestamp)
+            price, volume, at_ms = fields.amount(row.price), fields.amount(row.qty), fields.time_rfc3339(row.timestamp)
             trade_id = str(row.trade_id)
             known = (self.exchange, symbol, pair, price, volume, at_ms, trade_id, row.side, historical, False, 1)
             items.append(made_of(known))

@@ -58,6 +58,22 @@ def test_an_amount_is_what_the_model_admits(number):
     assert (read, str(read)) == (admitted, str(admitted))
 
 
+literals = st.from_regex(r"-?(0|[1-9][0-9]{0,44})(\.[0-9]{1,44})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+
+
+@given(literals)
+def test_a_bare_number_is_what_it_would_be_in_quotes(literal):
+    try:
+        quoted = fields.price(literal)
+    except Refused:
+        quoted = None
+    try:
+        bare = fields.amount(fields.bare(literal))
+    except (Refused, ArithmeticError):
+        bare = None
+    assert (bare, str(bare)) == (quoted, str(quoted))
+
+
 @pytest.mark.parametrize(
     ("text", "ms"),
     [
