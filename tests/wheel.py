@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("priceverse", "supervisor", "sql", "etc", "systemd", "pyproject.toml", "README.md", "LICENSE")
-BUILD = "import sys; sys.path.append('{site}'); from setuptools import build_meta; build_meta.build_wheel('dist')"
+BUILD = "import sys; sys.path.append('{site}'); from setuptools import build_meta; build_meta.build_{what}('dist')"
 """Without `site`: the installed packages are there, the checkout that an editable install points to is not."""
 
 TIMEOUT_S = 120
@@ -28,10 +28,19 @@ def copy(tree: Path) -> Path:
 
 def build(tree: Path) -> Path:
     """Build the wheel of a tree; return it."""
-    command = [sys.executable, "-I", "-S", "-c", BUILD.format(site=sysconfig.get_path("purelib"))]
+    return _built(tree, "wheel", "*.whl")
+
+
+def build_sdist(tree: Path) -> Path:
+    """Build the sdist of a tree; return it."""
+    return _built(tree, "sdist", "*.tar.gz")
+
+
+def _built(tree: Path, what: str, name: str) -> Path:
+    command = [sys.executable, "-I", "-S", "-c", BUILD.format(site=sysconfig.get_path("purelib"), what=what)]
     subprocess.run(command, cwd=tree, check=True, capture_output=True, timeout=TIMEOUT_S)
-    [wheel] = (tree / "dist").glob("*.whl")
-    return wheel
+    [made] = (tree / "dist").glob(name)
+    return made
 
 
 def next_version(tree: Path) -> str:

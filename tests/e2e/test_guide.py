@@ -185,6 +185,8 @@ def test_the_guide_leads_there_and_back(host):
     host.walk(UNITS)
     assert "supervisor         up" in host.walk(GUIDE, "Start")
     old = host.version()
+    assert int(host.type("curl -fsS $PRICEVERSE_URL/lightweight-charts.js | wc -c")) > 100_000
+    host.type("cmp systemd/priceverse.service /opt/priceverse/.venv/share/priceverse/systemd/priceverse.service")
     before = eventually(host.rows, lambda rows: rows > 0, TIMEOUT_S, every_s=1)
     for way in re.findall(r"`journalctl -u priceverse -o cat (\| jq '.*?')`", GUIDE.read_text()):
         host.type(f"grep '^{{' {host.log} {way}")

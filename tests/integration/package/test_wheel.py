@@ -1,6 +1,7 @@
 """The wheel carries what an installed package needs beside its code: page, chart library, SQL, units, examples."""
 
 import re
+import subprocess
 import zipfile
 
 import pytest
@@ -40,7 +41,17 @@ def test_the_wheel_has_the_page_and_the_chart_library(names):
 def test_the_wheel_has_units_and_examples(names):
     shared = {name.partition("/data/share/priceverse/")[2] for name in names} - {""}
     assert {f"systemd/{path.name}" for path in (ROOT / "systemd").iterdir()} <= shared
-    assert {"etc/priceverse.toml", "etc/nginx/priceverse.conf", "etc/haproxy/priceverse.cfg"} <= shared
+    etc = wheel.ROOT / "etc"
+    examples = {path for path in etc.rglob("*") if path.is_file() and path.suffix != ".png"}
+    assert {f"etc/{path.relative_to(etc)}" for path in examples} <= shared
+
+
+def test_the_sdist_makes_the_same_wheel(names, tmp_path):
+    sdist = wheel.build_sdist(wheel.copy(tmp_path))
+    subprocess.run(["tar", "--extract", f"--file={sdist}", f"--directory={sdist.parent}"], check=True, timeout=60)
+    [tree] = sdist.parent.glob("priceverse-*/")
+    with zipfile.ZipFile(wheel.build(tree)) as archive:
+        assert set(archive.namelist()) == names
 
 
 def test_the_wheel_has_the_command(built):
