@@ -2,8 +2,8 @@
 
 Two ways in, taken by `read`. The quick one decodes straight into a venue's own structs, whose types say what an
 ordinary trade frame is; whatever does not fit goes the careful way, through `tree`, which is slow and total and decides
-what it was. Both keep a number as the text that was received: JSON numbers with a point or an exponent arrive as `str`,
-so that nothing is rounded before `fields` has looked at it.
+what it was. Neither rounds a number: one with a point or an exponent arrives as the text that was received, for
+`fields` to look at, or through `fields.bare`.
 """
 
 import json
