@@ -11,9 +11,7 @@ is quiet longest, or soonest will be.
 The rule: nothing here waits, and nothing that stands in the file is believed beyond what a limit could have written.
 """
 
-import fcntl
 import mmap
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 from time import monotonic_ns
 
+from priceverse.api.mapped import own, shared
 from priceverse.rpc.limits import Limit, Quota, spend
 
 BUCKETS = 8192
@@ -40,9 +39,9 @@ class Table:
 
     def __init__(self, path: Path | None) -> None:
         """Map the file at `path`, made if need be; without a path, or where it cannot be, memory of one's own."""
-        shared = _shared(path) if path else None
-        self.is_shared = shared is not None
-        memory = shared or _own()
+        memory = shared(path, SIZE_BYTES, _begin) if path else None
+        self.is_shared = memory is not None
+        memory = memory or own(SIZE_BYTES, _begin)
         self._salt = memory[8:24]
         self.words = memoryview(memory)[HEAD_BYTES:].cast("q")
 
@@ -92,7 +91,8 @@ class Limits:
         at, limit = known.slot + 1, known.limit
         for _ in range(TRIES):
             was_us = words[at]
-            most_us = max(was_us, known.seen_us) if was_us else 0  # instants only grow; 0: begun anew
+            seen_us = known.seen_us
+            most_us = seen_us if 0 < was_us < seen_us else was_us  # instants only grow; 0: begun anew
             quota, quiet_at_us = spend(method, limit, most_us, monotonic_ns() // 1000)
             if words[at] == was_us:  # else another process has written meanwhile, which is not to be undone
                 if quiet_at_us != was_us:
@@ -113,35 +113,6 @@ class Limits:
         return known
 
 
-def _shared(path: Path) -> mmap.mmap | None:
-    """Map the file; None if there can be no such file."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        fd = os.open(path, flags, 0o600)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)  # held by nobody for longer than this takes
-        if os.fstat(fd).st_size != SIZE_BYTES:
-            os.ftruncate(fd, 0)
-            os.ftruncate(fd, SIZE_BYTES)
-        memory = mmap.mmap(fd, SIZE_BYTES)
-        if memory[:8] != MAGIC:
-            _begin(memory)
-    except OSError:
-        return None
-    else:
-        return memory
-    finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)  # closing does not: the map keeps the file open
-        os.close(fd)
-
-
-def _own() -> mmap.mmap:
-    memory = mmap.mmap(-1, SIZE_BYTES)
-    _begin(memory)
-    return memory
-
-
 def _begin(memory: mmap.mmap) -> None:
-    memory[:24] = MAGIC + secrets.token_bytes(16)
+    if memory[:8] != MAGIC:
+        memory[:24] = MAGIC + secrets.token_bytes(16)

@@ -87,6 +87,8 @@ async def serve(
     live = LivePrices(max_price_age_ms=settings.api.max_price_age_ms, now_ms=now_ms, on_event=broadcast.put)
     meter = Meter()
     tally.watch(meter.samples)
+    charge = settings.api.rate_limit
+    seats = Seats(charge.streams if charge.enabled else None, settings.supervisor.control_socket.with_name("streams"))
     async with ReadDatabase(settings.database) as database, trio.open_nursery() as nursery:
         redis, postgres = _neighbours(emit)
         on_ask("breakers", lambda: {each.name: each.stats() for each in (redis, postgres)})
@@ -98,7 +100,7 @@ async def serve(
             replies=KeptReplies(door, redis, nursery, now_ms),
             stopping=stopping,
         )
-        server = _server(settings, ports, broadcast, meter, limits)
+        server = _server(settings, ports, broadcast=broadcast, seats=seats, meter=meter, limits=limits)
         nursery.start_soon(broadcast.run)
         await _follow(settings, live, nursery)
         async with trio.open_nursery() as serving:
@@ -107,6 +109,7 @@ async def serve(
             await ready()
         nursery.cancel_scope.cancel()
     tally.unwatch(meter.samples)
+    seats.close()
     await door.aclose()
 
 
@@ -172,7 +175,9 @@ def _ports(
     )
 
 
-def _server(settings: Settings, ports: Ports, broadcast: Broadcast, meter: Meter, limits: Limits) -> Server:
+def _server(
+    settings: Settings, ports: Ports, *, broadcast: Broadcast, seats: Seats, meter: Meter, limits: Limits
+) -> Server:
     registry = services.registry()
     table = Table(settings.supervisor.control_socket.with_name("limits"))
     auth = Auth(settings.auth.file, table, token_ttl_s=settings.auth.token_ttl_s, now_ms=now_ms)
@@ -190,7 +195,6 @@ def _server(settings: Settings, ports: Ports, broadcast: Broadcast, meter: Meter
         dispatcher, max_batch=settings.api.max_batch, now_ms=now_ms, observe=meter.observe, now_s=perf_counter
     )
     gate = Gate(auth, callers, endpoint)
-    seats = Seats(charge.streams if charge.enabled else None)
     doors = Doors(endpoint=endpoint, dispatcher=dispatcher, broadcast=broadcast, seats=seats, identify=gate.identify)
     application = app.create(
         settings,

@@ -177,7 +177,7 @@ class RateLimit(Section):
     methods: dict[str, Annotated[int, Field(ge=1, le=10_000_000)]] = Field(
         default_factory=dict, description="Method → calls in 60 s of one client, where not the method's own."
     )
-    streams: int = Field(20, ge=1, le=100_000, description="Streams that one client may have of a handler.")
+    streams: int = Field(20, ge=1, le=100_000, description="Streams that one client may have.")
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
         (), description="Networks whose X-Forwarded-For is believed, read from right to left."
     )

@@ -250,6 +250,23 @@ async def test_a_client_has_so_many_streams_of_either_kind(start, publish, two_s
         assert (await client.hear())["type"] == "data"
 
 
+async def test_the_handlers_of_an_instance_count_streams_together(start, publish, two_streams, tmp_path):
+    await publish([price_now("btc-usd")])
+    supervisor = two_streams.supervisor.model_copy(update={"control_socket": tmp_path / "control.sock"})
+    settings = two_streams.model_copy(update={"supervisor": supervisor})
+    one, two = await start(settings), await start(settings)
+    async with connected(two) as there:
+        async with connected(one) as here:
+            for client in (here, there):
+                await client.say(id="a", **STREAM, input={"pairs": ["btc-usd"]})
+                assert (await client.hear())["type"] == "data"
+            await there.say(id="b", **STREAM)
+            assert (await there.hear())["error"]["code"] == "429"
+        await one.stop()
+        await there.say(id="b", **STREAM, input={"pairs": ["btc-usd"]})
+        assert (await there.hear())["type"] == "data"
+
+
 async def test_calls_are_charged_as_over_http(start, publish, two_streams, monkeypatch):
     monkeypatch.setattr(limits, "monotonic_ns", lambda: 10**15)  # however slow the machine is
     await publish([price_now("btc-usd")])
