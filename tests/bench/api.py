@@ -6,7 +6,8 @@ Run: `python tests/bench/api.py [--seconds 4] [--rounds 3] [--only WHAT ...]`. W
                Hypercorn with Quart-Trio; requests/s, p50, p99, and the server's CPU time for a request
     batch      twenty getPrice in one request, one handler
     mixed      99 % getPrice and 1 % requests that Quart answers, on the same connections of two handlers
-    idle       10,000 idle connections (or what `ulimit -n` allows): memory, and getPrice beside them
+    idle       10,000 idle connections (or what `ulimit -n` allows): memory, getPrice beside them, and what is said to
+               as many by a handler that takes 2,000
 
 The peers are installed from npm and PyPI into a folder that is thrown away (`--peers DIR` keeps it). Our handler is the
 real one: it hears its prices from a real Redis, counts and measures each call; only rate limits are off. Rounds are
@@ -23,8 +24,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +44,16 @@ CONNECTIONS = 64
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PUBLISH_EVERY_S = 0.25
 START_S = 60
+
+
+_CALL = (
+    b'{"id":"1","version":"2.0","timestamp":1767225600000,"service":"PricesService@2.0.0","method":"getPrice",'
+    b'"input":{"pair":"btc-usd"}}'
+)
+REQUEST = (
+    b"POST /netron/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(_CALL), _CALL)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,24 +120,34 @@ def mixed(settings: Settings, given: argparse.Namespace) -> None:
 
 
 def idle(settings: Settings, given: argparse.Namespace) -> None:
-    """Measure what connections cost that say nothing."""
+    """Measure what connections cost that asked once and say nothing more, and what one handler says to too many."""
     most = min(10_000, _open_files() - 200)
     roomy = settings.model_copy(update={"api": settings.api.model_copy(update={"max_connections": most + 200})})
     with handlers(roomy, 1) as (port, pids), ExitStack() as stack:
         before = rss_mib(pids[0])
         for _ in range(most):
-            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-        ask = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
-        last = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
-        last.sendall(ask)
-        last.recv(4096)
+            assert asked(stack, port).startswith(b"HTTP/1.1 200"), "a client was not served"
         after = rss_mib(pids[0])
         result = wrk(port, pids, HERE / "invoke.lua", given.seconds, cpu=1)
-    show(
-        "beside them",
-        result,
-        f"{most:,} idle: {after - before:+.0f} MiB, {(after - before) * 1024 / most:.1f} KiB each",
-    )
+    each = f"{most:,} idle: {after - before:+.0f} MiB, {(after - before) * 1024 / most:.1f} KiB each"
+    show("beside them", result, each)
+    with handlers(settings, 1) as (port, pids), ExitStack() as stack:
+        before = rss_mib(pids[0])
+        said = [asked(stack, port)[:12].decode() or "a close" for _ in range(most)]
+        told = ", ".join(f"{count:,} x {what}" for what, count in Counter(said).items())
+        print(f"{most:,} clients of a handler for {settings.api.max_connections:,}: {told}", end="")
+        print(f"   RSS {rss_mib(pids[0]) - before:+.0f} MiB", flush=True)
+
+
+def asked(stack: ExitStack, port: int) -> bytes:
+    """Open a connection that stays, ask once, and return what is said."""
+    client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+    with suppress(OSError):  # one too many may be gone before it has asked
+        client.sendall(REQUEST)
+    try:
+        return client.recv(4096)
+    except ConnectionError:
+        return b""
 
 
 BENCHES = {"getPrice": get_price, "batch": batch, "mixed": mixed, "idle": idle}
@@ -201,8 +223,9 @@ def prices() -> Iterator[Settings]:
                     "logging": {"level": "error"},
                 }
             )
-            with process([sys.executable, __file__, "--publish", json.dumps(settings.for_child())]):
-                time.sleep(1)
+            with process([sys.executable, __file__, "--publish", json.dumps(settings.for_child())]) as publisher:
+                assert publisher.stdout is not None
+                assert publisher.stdout.readline() == "published\n", "the publisher did not start"
                 yield settings
             redis.stop()
 
@@ -217,6 +240,8 @@ async def publish(settings: Settings) -> None:
     while True:
         sequence += 1
         await writer.publish([price_now(pair, sequence=sequence) for pair in settings.listed_pairs])
+        if sequence == 1:
+            print("published", flush=True)
         await trio.sleep(PUBLISH_EVERY_S)
 
 

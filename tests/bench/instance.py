@@ -33,14 +33,6 @@ TRADES_PER_S = 2000
 WALK_PER_S = 156
 """What the simulator's walk comes to at its own pace."""
 
-_CALL = (
-    b'{"id":"1","version":"2.0","timestamp":1767225600000,"service":"PricesService@2.0.0","method":"getPrice",'
-    b'"input":{"pair":"btc-usd"}}'
-)
-REQUEST = (
-    b"POST /netron/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\n\r\n%s" % (len(_CALL), _CALL)
-)
 TRADES = re.compile(r"^priceverse_trades_total\{.*\} (\d+)", re.MULTILINE)
 
 
@@ -102,7 +94,7 @@ def paced(folder: Path, port: int, per_s: int, seconds: int) -> dict[str, float]
     """Offer getPrice at a steady rate; return what the client saw."""
     program, request = folder / "pace", folder / "request"
     subprocess.run(["cc", "-O2", "-o", program, api.HERE / "pace.c"], check=True)
-    request.write_bytes(REQUEST)
+    request.write_bytes(api.REQUEST)
     command = [program, str(port), str(per_s), str(seconds), str(CONNECTIONS), request]
     said: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return said
