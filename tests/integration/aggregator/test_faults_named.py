@@ -5,19 +5,22 @@ from contextlib import AbstractContextManager, contextmanager
 
 import psycopg
 import pytest
+import trio
 
 from priceverse.aggregator import history, report
 from priceverse.api import sources
-from priceverse.bus import keys, stats
-from priceverse.config.settings import Database, Settings
+from priceverse.bus import keys, prices, stats
+from priceverse.bus.client import RedisDoor
+from priceverse.config.settings import Database, Redis, Settings
 from priceverse.db.errors import Reason
 from priceverse.embedded.postgres import PostgresServer
+from priceverse.embedded.redis import RedisServer
 from priceverse.metrics import catalogue, tally
-from priceverse.metrics.metric import unpacked
+from priceverse.metrics.metric import Metric, unpacked
 from priceverse.services import checks
 from supervisor.spec import ChildSpec
 from tests.conftest import connect_database
-from tests.integration.aggregator.conftest import PAIRS, aggregating
+from tests.integration.aggregator.conftest import PAIRS, Market, aggregating
 from tests.integration.aggregator.test_aggregator import eventually
 
 CHILD = "aggregator.1"
@@ -96,8 +99,40 @@ async def test_a_fault_is_named_while_it_lasts_and_not_after_it(door, roomy, own
 
 
 def failures(reason: Reason) -> float:
-    samples = unpacked(tally.OWN.report()["metrics"], {catalogue.DATABASE_FAILURES.name: catalogue.DATABASE_FAILURES})
-    return sum(float(sample.value) for sample in samples if sample.labels == (reason,))
+    return counted(catalogue.DATABASE_FAILURES, reason)
+
+
+def counted(metric: Metric, *labels: str) -> float:
+    samples = unpacked(tally.OWN.report()["metrics"], {metric.name: metric})
+    return sum(float(sample.value) for sample in samples if sample.labels == labels)
+
+
+async def test_redis_is_named_while_it_is_away_and_not_after_it_came_back_empty(settings, tmp_path):
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        own = settings.model_copy(update={"redis": Redis.model_validate(server.settings)})
+        market = Market(own)
+        async with aggregating(own, *PAIRS, child=CHILD) as aggregator:
+
+            async def is_away():
+                await trio.lowlevel.checkpoint()
+                return aggregator.stats()["redis_away"]
+
+            for pair in sorted(PAIRS):
+                await market.trade(pair)
+            async with RedisDoor(own.redis) as own_door:
+                await eventually(lambda: prices.current(own_door, ["btc-usd"]), bool)
+            before = counted(catalogue.REDIS_FAILURES)
+            server.stop()
+            await eventually(is_away, bool)
+            assert counted(catalogue.REDIS_FAILURES) > before
+            (tmp_path / "redis").joinpath("appendonlydir").rename(tmp_path / "gone")
+            server.start()
+            await eventually(is_away, lambda away: not away)
+        await market.aclose()
+    finally:
+        server.stop()
 
 
 def test_what_lies_between_a_fault_and_its_name_is_shorter_than_five_seconds():
