@@ -26,7 +26,7 @@ lint: setup ## format check, lint, types, import contracts, dependencies
 	@$(BIN)/deptry .
 
 bench: setup ## run the benches: figures and ratios against a peer on the same work
-	@for bench in tests/bench/[a-z]*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@for bench in tests/bench/[a-z]*.py; do echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench || exit 1; done
 
 setup: $(READY) ## create .venv from the hash-locked requirements: uv does it in an eighth of pip's time, pip where it cannot
 
