@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, TypeVar
 import click
 
 from priceverse.cli.settings import config_option, load_or_exit
-from priceverse.exchanges.fields import Refused, price, symbol, text_id, time_ms, volume
-from priceverse.exchanges.frames import document
+from priceverse.exchanges.fields import price, symbol, text_id, time_ms, volume
+from priceverse.exchanges.frames import Refused, document
 from priceverse.model.candle import Candle, merged
 from priceverse.model.decimals import positive, to_places
 from priceverse.model.rate import Rate
