@@ -147,7 +147,7 @@ def environment(root: Path, postgres: PostgresServer, redis: RedisServer, at: di
         "PRICEVERSE_SUPERVISOR__CONTROL_SOCKET": f"{root}/run/control.sock",
         "PRICEVERSE_BACKFILL__ENABLED": "false",
         "PRICEVERSE_URL": f"http://127.0.0.1:{port}",
-        "PIP_CONSTRAINT": str(root / "constraints.txt"), "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_CONSTRAINT": str(root / "constraints.txt"), "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_COMPILE": "1",
     }  # fmt: skip
 
 
