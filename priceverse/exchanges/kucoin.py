@@ -21,8 +21,6 @@ from priceverse.model.trade import Trade, made_of
 _TOPIC = "/market/match:"
 _MATCH = "trade.l3match"
 _REFUSED = re.compile(r"/market/match:([^\s,\"]{1,64})")
-
-
 _KEYS = {"trade_id": "tradeId"}
 
 

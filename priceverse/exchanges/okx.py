@@ -24,8 +24,6 @@ _PING_INTERVAL_S = 20.0
 _PONG = "pong"
 _UPGRADE = "64008"
 _INSTRUMENT = re.compile(r"instId:\s*([0-9A-Za-z-]{1,64})")
-
-
 _KEYS = {"symbol": "instId", "trade_id": "tradeId"}
 
 
