@@ -10,8 +10,8 @@ cryptofeed runs with uvloop in a throw-away environment made by `--python` in a 
 an interpreter that has it. It uses its own connection, connection handler, feed and callback; only its symbol table and
 KuCoin's token, which it would fetch, are set by hand. Version 3 wants Python 3.13; ours is 3.11 and gets version 2.
 Where cryptofeed speaks another dialect of a venue than we do it gets the same trades, as many a frame, in its own:
-Binance's `aggTrade`, Coinbase's Advanced Trade; version 2 Kraken's first API (no ids), version 3 KuCoin's unified push.
-The goal is a ratio of 2 on every venue; exit 1 below it.
+Binance's `aggTrade`, Coinbase's Advanced Trade; version 2 Kraken's first API, version 3 KuCoin's unified push. The goal
+is a ratio of 2 on every venue, exit 1 below it; Kraken's first API has neither ids nor dates, so that it proves nothing.
 """
 
 import argparse
@@ -371,10 +371,11 @@ def main() -> int:
                     seen = run(interpreter, who, venue, tls, (symbols, told, count, wanted))
                     found.append(seen["used_s"] / seen["trades"] * 1e6)
             mine, theirs = (statistics.median(found) for found in rounds.values())
-            worst = min(worst, theirs / mine)
+            note = "" if speaks.get(venue) is not kraken_v1 else "   (without ids and dates: not held to the goal)"
+            worst = worst if note else min(worst, theirs / mine)
             print(
                 f"{venue:8} {trades / len(frames):5.2f} trades a frame  ours {mine:6.2f} ({1e6 / mine:9,.0f}/s a core) "
-                f"cryptofeed {theirs:6.2f} ({1e6 / theirs:9,.0f}/s)   ratio {theirs / mine:5.2f}",
+                f"cryptofeed {theirs:6.2f} ({1e6 / theirs:9,.0f}/s)   ratio {theirs / mine:5.2f}{note}",
                 flush=True,
             )
     return 0 if worst >= GOAL else 1
