@@ -11,7 +11,7 @@ an interpreter that has it. It uses its own connection, connection handler, feed
 KuCoin's token, which it would fetch, are set by hand. Version 3 wants Python 3.13; ours is 3.11 and gets version 2.
 Where cryptofeed speaks another dialect of a venue than we do it gets the same trades, as many a frame, in its own:
 Binance's `aggTrade`, Coinbase's Advanced Trade; version 2 Kraken's first API, version 3 KuCoin's unified push. The goal
-is a ratio of 2 on every venue, exit 1 below it; Kraken's first API has neither ids nor dates, so that it proves nothing.
+is a ratio of 2 on every venue, exit 1 below it; Kraken's first API has neither ids nor dates and proves nothing.
 """
 
 import argparse
