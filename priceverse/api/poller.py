@@ -22,8 +22,8 @@ MAX_READY = 32
 class Talk(Protocol[T_co]):
     """One side of a conversation, by turns: both are called whenever there is something to read."""
 
-    def hear(self) -> None:
-        """Read, and work out what to say."""
+    def hear(self, now_s: float) -> None:
+        """Read, and work out what to say. `now_s` is trio's time, asked for once a turn."""
         ...
 
     def speak(self) -> T_co | None:
@@ -75,11 +75,11 @@ class Poller:
 
     def _turn(self, ready: list[int]) -> None:
         """Hear all, then speak to all: a neighbour on this machine is woken once for many replies."""
-        watches = self._watches
+        watches, now_s = self._watches, trio.current_time()
         for fd in ready:
             watch = watches[fd]
             try:
-                watch.talk.hear()
+                watch.talk.hear(now_s)
             except Exception as fault:  # noqa: BLE001 - raised again in the task whose conversation it is
                 watch.fault = fault
         for fd in ready:

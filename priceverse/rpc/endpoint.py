@@ -87,7 +87,8 @@ class Endpoint:
     def begin_invoke(self, body: bytes, head: Head) -> HttpReply | Rest:
         """Answer one call if nothing has to be waited for; else return what to await for the answer."""
         started_s = self._now_s()
-        request = envelope.parse(body, _usable(head.request_id))
+        given_id = head.request_id and _usable(head.request_id)
+        request = envelope.parse(body, given_id)
         content = request.content
         begun = content if isinstance(content, CallError) else self._dispatcher.begin(content, head.client)
         if isinstance(begun, Waiting):

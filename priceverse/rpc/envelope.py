@@ -157,7 +157,10 @@ def arguments(raw: bytes) -> tuple[bytes, str]:
 
     Raises CallError BAD_REQUEST for an array of more.
     """
-    raw, path = raw.strip(), "$.input"
+    path = "$.input"
+    if raw.startswith(b"{"):  # nearly always
+        return raw, path
+    raw = raw.strip()
     if raw.startswith(b"["):
         items = _inputs.decode(raw)
         if len(items) > 1:

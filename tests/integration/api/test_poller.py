@@ -19,7 +19,7 @@ class Party:
         self._turns = turns
         self._heard = b""
 
-    def hear(self) -> None:
+    def hear(self, now_s: float) -> None:
         self._heard = self.ours.recv(100)
         self._turns.append(f"hear {self.name}")
         if self._heard == b"fault":
