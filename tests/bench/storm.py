@@ -22,13 +22,13 @@ from typing import Any
 from priceverse.bus import keys
 from priceverse.bus.client import connect
 from priceverse.bus.entries import decode
-from priceverse.config.settings import Redis
+from priceverse.config.settings import Aggregation, Redis
 from priceverse.embedded.redis import RedisServer
 from tests.e2e.instance import Instance, eventually, running
 from tests.e2e.recompute import EXACT, GRID_MS, Truth
 
 PAIRS = ("btc-usd", "eth-usd", "xmr-usd", "usdt-usd")
-LATENESS_MS = 2000
+LATENESS_MS = Aggregation().lateness_ms
 QUIET_S = 60.0
 CALM_S = 20.0
 

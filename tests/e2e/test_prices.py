@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from priceverse.bus import keys
-from priceverse.config.settings import Redis
+from priceverse.config.settings import Aggregation, Redis
 from priceverse.embedded.redis import RedisServer
 from tests.conftest import connect_redis
 from tests.e2e.instance import PAIRS, Instance, eventually, running
 from tests.e2e.recompute import BUCKET_MS, EXACT, Bar, Truth
 
-LATENESS_MS = 2000
+LATENESS_MS = Aggregation().lateness_ms
 VENUES = {
     "btc": ["binance", "bybit", "coinbase", "kraken", "kucoin", "okx"],
     "eth": ["binance", "bybit", "coinbase", "kraken", "kucoin", "okx"],

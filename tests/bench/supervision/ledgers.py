@@ -18,12 +18,12 @@ import stage  # noqa: F401 -- makes the tests' own modules importable
 
 from priceverse.bus import keys
 from priceverse.bus.client import connect
-from priceverse.config.settings import Redis
+from priceverse.config.settings import Aggregation, Redis
 from priceverse.embedded.redis import RedisServer
 from tests.bench.faults import Found, judge, streams, truth_of
 from tests.e2e.instance import Instance
 
-GRID_MS, LATENESS_MS = 10_000, 5_000
+GRID_MS, LATENESS_MS = 10_000, Aggregation().lateness_ms
 PAIRS = ("btc-usd", "eth-usd", "xmr-usd", "usdt-usd")
 DERIVED = {"btc-rub": "btc-usd", "eth-rub": "eth-usd", "xmr-rub": "xmr-usd"}
 FETCH_S = 150.0
