@@ -53,7 +53,10 @@ class Poller:
         with self._epoll:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
-                self._turn([fd for fd, _ in self._epoll.poll(0, MAX_READY)])
+                left = MAX_READY
+                while left and (ready := self._epoll.poll(0, left)):  # meanwhile more may have come
+                    self._turn([fd for fd, _ in ready])
+                    left -= len(ready)
 
     async def watch(self, fd: int, talk: Talk[T]) -> T:
         """Have `talk` hear and speak whenever `fd` can be read, until it has a result; return that.
