@@ -197,12 +197,10 @@ async def test_nothing_is_cut_off_at_360_pixels(page, handler, store_candles):
     store_candles()
     await page.look(360, 740)
     await page.open(handler.url)
-    await page.until("document.querySelectorAll('.tile[data-state=fresh]').length === 6")
+    await page.until("document.querySelectorAll('.tile:not([data-state=waiting])').length === 6")
     await page.until(GREEN)
-    assert await page.evaluate("document.documentElement.scrollWidth") == 360
-    assert await page.evaluate(
-        "[...document.querySelectorAll('.tile .price')].every((p) => p.scrollWidth <= p.clientWidth)"
-    )
+    await page.until("document.documentElement.scrollWidth === 360")
+    await page.until("[...document.querySelectorAll('.tile .price')].every((p) => p.scrollWidth <= p.clientWidth)")
 
 
 @pytest.mark.parametrize("screen", [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")], ids=str)
