@@ -55,7 +55,11 @@ class Listener:
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
-    state = Path(tempfile.mkdtemp(prefix="pv-"))
+    with tempfile.TemporaryDirectory(prefix="pv-") as folder:
+        run(Path(folder), seconds)
+
+
+def run(state: Path, seconds: float) -> None:
     state.chmod(0o711)
     servers = RedisServer(state), PostgresServer(state)
     for server in servers:

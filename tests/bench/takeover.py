@@ -73,7 +73,11 @@ class Market:
 
 def main() -> None:
     trades = int(sys.argv[1]) if len(sys.argv) > 1 else TRADES
-    state = Path(tempfile.mkdtemp(prefix="pv-"))
+    with tempfile.TemporaryDirectory(prefix="pv-") as folder:
+        run(Path(folder), trades)
+
+
+def run(state: Path, trades: int) -> None:
     state.chmod(0o711)
     servers = RedisServer(state), PostgresServer(state)
     for server in servers:
