@@ -4,7 +4,7 @@ Run: `python tests/bench/day.py [--hours 24] [--speed 0.02] [VENUE …]`. The si
 its history included, in one process and in virtual time; `--speed` scales the pace of trades, not the clocks. Prints
 one line a venue (all, unless some are named): connections and the age at which they were replaced, tokens, pings and
 pongs heard and the longest time between two, moments without a connection, trades of the truth, missing, doubled. Exit
-1 if any is missing or doubled. A day takes one to three minutes of a core a venue.
+1 if any is missing or doubled. A day takes one to four minutes of a core a venue.
 """
 
 import argparse
