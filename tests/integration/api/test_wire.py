@@ -158,8 +158,9 @@ async def test_a_body_that_grows_too_large_is_a_413(handler):
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "])
-async def test_a_slow_head_is_not_waited_for(handler, begun):
+async def test_a_slow_head_is_not_waited_for(start, begun):
     """Half a second here, from the first byte of the head to the last; bytes that trickle in win no time."""
+    handler = await start(its_limits=limits(head_s=0.5))
     async with raw(handler) as stream:
         began = trio.current_time()
         await stream.send_all(begun)
