@@ -38,9 +38,19 @@ async def take(door: RedisDoor, key: str, *, made_after_ms: int, lock: bool) -> 
 
     def work(client: redis.Redis) -> Taken:
         kept = _decode(client.get(key))
-        if not lock or (kept is not None and kept.made_ms > made_after_ms):
+        if not lock or is_new(kept):
             return Taken(kept, is_ours=False)
-        return Taken(kept, bool(client.set(keys.lock(key), b"", nx=True, px=keys.LOCK_MS)))
+        with pipeline(client) as pipe:
+            pipe.set(keys.lock(key), b"", nx=True, px=keys.LOCK_MS)
+            pipe.get(key)  # whoever had the lock may have kept a reply since the look above
+            is_ours, payload = executed(pipe)
+        kept = _decode(payload)
+        if is_ours and is_new(kept):
+            client.delete(keys.lock(key))
+        return Taken(kept, bool(is_ours) and not is_new(kept))
+
+    def is_new(kept: Kept | None) -> bool:
+        return kept is not None and kept.made_ms > made_after_ms
 
     return await door.run(work)
 
