@@ -119,6 +119,9 @@ def instance(tmp_path_factory) -> Iterator[Instance]:
     make = [*shlex.split(line), "--silent", "--old-file=.venv/.ready", f"--directory={ROOT}"]
     with running(state, command=lambda flags: [*make, f"ARGS={' '.join(flags)}"]) as instance:
         eventually(lambda: instance.get("/health")[1]["status"], lambda status: status == "healthy", TIMEOUT_S)
+        eventually(
+            lambda: instance.get("/v2/candles/btc-usd?interval=1hour")[0], lambda status: status == 200, TIMEOUT_S
+        )
         yield instance
 
 
