@@ -15,7 +15,10 @@ from priceverse.lean import without
 from priceverse.net.errors import NetError, origin, reason, retry_after_s
 
 with without("click", "rich", "pygments"):
+    import httpcore
     import httpx
+
+    from priceverse.net.backend import Backend
 
 USER_AGENT = f"priceverse/{__version__}"
 MAX_REDIRECTS = 3
@@ -64,11 +67,14 @@ class Fetcher(trio.abc.AsyncResource):
     ) -> None:
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
+        transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
+        transport._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001 - httpx hands no backend on
+            tls, max_keepalive_connections=1, keepalive_expiry=KEEP_S, network_backend=Backend()
+        )
         self._client = httpx.AsyncClient(
-            verify=tls,
+            transport=transport,
             timeout=timeout_s,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
-            limits=httpx.Limits(max_keepalive_connections=1, keepalive_expiry=KEEP_S),
             trust_env=False,
         )
 

@@ -181,3 +181,19 @@ async def test_a_failure_does_not_spoil_the_next_request(nursery: trio.Nursery) 
                 with pytest.raises(NetError, match=what):
                     await fetcher.fetch(url)
                 assert (await fetcher.fetch(url)).body == b"fine"
+
+
+async def test_a_handshake_given_up_leaves_no_connection(nursery: trio.Nursery) -> None:
+    closed = trio.Event()
+
+    async def mute(stream: trio.abc.Stream) -> None:
+        while await stream.receive_some():
+            pass
+        closed.set()
+
+    port = await raw_server(nursery, mute)
+    async with Fetcher(timeout_s=0.2, max_bytes=1000, tls=client_context("https:", None)) as fetcher:
+        with pytest.raises(NetError, match="no answer within"):
+            await fetcher.fetch(f"https://{HOST}:{port}/")
+        with trio.fail_after(20):
+            await closed.wait()
