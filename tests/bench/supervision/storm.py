@@ -1,9 +1,10 @@
 """A storm of kill -9 over a whole instance: is the API there, is the history exact?
 
 Run: `python tests/bench/supervision/storm.py [--seconds 60] [--pause 0.6] [--roles all-but-collectors]`; the figure is
-made with `--seconds 600`. Every `--pause` seconds a random child is drawn and dies, whatever it is doing. A client asks
-for a price every 20 ms, each time on a fresh connection, and waits up to 5 s. What a killed handler was working on
-fails in any case; `with a second try` is what a client sees that asks once more then, as many and as proxies do.
+made with `--seconds 600`. Every `--pause` seconds, by chance up to half as much more or less so that the kills keep no
+step with the client, a random child is drawn and dies, whatever it is doing. A client asks for a price every 20 ms,
+each time on a fresh connection, and waits up to 5 s. What a killed handler was working on fails in any case; `with a
+second try` is what a client sees that asks once more then, as many and as proxies do.
 
 When all has come to rest the trades of the storm are counted: those of the simulator's truth in the streams, after
 the collectors have fetched what they missed (missing, and how many of them are recorded as a gap; doubled; wrong), and
@@ -117,7 +118,7 @@ def kill(control: Path, roles: Sequence[str], arguments: argparse.Namespace) -> 
     draw, next_s = random.Random(arguments.seed), time.monotonic()
     until_s = next_s + arguments.seconds
     while (now_s := time.monotonic()) < until_s:
-        next_s = max(next_s + arguments.pause, now_s)
+        next_s = max(next_s + draw.uniform(0.5, 1.5) * arguments.pause, now_s)
         status = ctl(control, "status")
         processes = [*status["children"], {"role": "zygote", "pid": status["root"]["zygote_pid"]}]
         victim = draw.choice([each for each in processes if each["role"] in ALL])
