@@ -46,6 +46,7 @@ class Reading:
         self._on_robbed = on_robbed
         self.between = trio.Lock()
         self.owned: dict[str, Followed] = {}
+        self._unheard: set[str] = set()  # pairs whose last reply has not come: the group may be ahead of us
         self.reference: Followed | None = None
 
     async def run(self) -> None:
@@ -62,11 +63,14 @@ class Reading:
         async with self.between:
             sure = [pair for pair in self.owned if self._leases.is_sure(pair)]
             followed = {self.reference.pricer.pair: self.reference.cursor} if self.reference else {}
+            await self._seek(self._unheard.intersection(sure))
+            self._unheard.update(sure)
             try:
                 owned, others = await self._reader.read(sure, followed)
             except GroupLost as lost:
                 await self._regroup(lost)
                 return
+            self._unheard.difference_update(sure)
             closed = {pair: len(self.owned[pair].pricer.closed) for pair in owned}
             count = sum(self.owned[pair].take(entries) for pair, entries in owned.items())
             for entries in others.values():
@@ -87,5 +91,9 @@ class Reading:
     async def _regroup(self, lost: GroupLost) -> None:
         """Redis was emptied or restarted: go on from where we are; what we read already is not lost."""
         get_logger().warning("group_lost", error=str(lost), pairs=sorted(self.owned))
-        for pair, followed in self.owned.items():
-            await group.seek(self._door, pair, followed.cursor)
+        await self._seek(self.owned)
+
+    async def _seek(self, pairs: Collection[str]) -> None:
+        """Set the groups to where we are: what they gave and we did not get is given again."""
+        for pair in pairs:
+            await group.seek(self._door, pair, self.owned[pair].cursor)

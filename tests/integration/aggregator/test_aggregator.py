@@ -11,6 +11,7 @@ from priceverse.clock import now_ms
 from priceverse.config.settings import Settings
 from priceverse.embedded.redis import RedisServer
 from tests.conftest import connect_database
+from tests.fakes.relay import RedisRelay
 from tests.integration.aggregator.conftest import PAIRS, RATE, Market, aggregating, naive
 
 LIMIT_S = 30
@@ -114,6 +115,23 @@ async def test_killed_and_restarted_it_leaves_the_rows_of_an_uninterrupted_run(s
             found = await settled_rows(connect, now_ms())
         nursery.cancel_scope.cancel()
     assert min(at for _, at, *_ in found) <= begun_ms + 2000
+    await assert_rows_are_exact(settings, door, found)
+    await assert_candles_are_exact(settings, door, connect)
+
+
+async def test_what_redis_said_and_nobody_heard_is_read_again(settings, door, market, connect):
+    relay = RedisRelay(settings.redis)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        behind = settings.model_copy(update={"redis": await relay.open(nursery)})
+        async with aggregating(behind, *PAIRS):
+            for number in range(1, 6):
+                relay.swallow = b"stream:trades:btc-usd"
+                with trio.fail_after(60):
+                    while relay.swallowed < number:  # noqa: ASYNC110 - the relay tells nobody
+                        await trio.sleep(0.01)
+            found = await settled_rows(connect, now_ms() + 1000)
+        nursery.cancel_scope.cancel()
     await assert_rows_are_exact(settings, door, found)
     await assert_candles_are_exact(settings, door, connect)
 
