@@ -22,6 +22,7 @@ from priceverse.config.settings import Database, Redis, Settings
 from priceverse.embedded.postgres import PostgresServer
 from priceverse.embedded.redis import RedisServer
 from priceverse.embedded.state import StateDir
+from tests.redis_cluster import ClusterServers
 
 property_settings.register_profile("patient", deadline=None)  # a loaded machine is no fault of an example's
 property_settings.load_profile("patient")
@@ -62,9 +63,14 @@ def redis_server(state_dir: Path) -> Iterator[Redis]:
 @pytest.fixture
 def redis_settings(redis_server: Redis) -> Redis:
     """An empty Redis."""
-    with connect_redis(redis_server) as client:
-        client.flushall()
-    return redis_server
+    return emptied(redis_server)
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(state_dir: Path) -> Iterator[Redis]:
+    """A running Redis Cluster that all tests of the run share."""
+    with ClusterServers(state_dir / "cluster").running() as servers:
+        yield servers.settings
 
 
 @pytest.fixture(scope="session")
@@ -136,8 +142,18 @@ def connect_database(settings: Database) -> psycopg.Connection:
     )
 
 
-def connect_redis(settings: Redis) -> redis_client.Redis:
+def emptied(settings: Redis) -> Redis:
+    """Remove everything from a Redis."""
+    with connect_redis(settings) as client:
+        client.flushall()
+    return settings
+
+
+def connect_redis(settings: Redis) -> redis_client.Redis | redis_client.RedisCluster:
     """Open a plain client."""
+    if settings.cluster_nodes:
+        host, _, port = settings.cluster_nodes[0].rpartition(":")
+        return redis_client.RedisCluster(host, int(port), password=settings.password.get_secret_value())
     return redis_client.Redis(
         host=settings.host,
         port=settings.port,

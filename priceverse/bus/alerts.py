@@ -28,11 +28,18 @@ async def store(door: RedisDoor, instance: str, firing: Mapping[tuple[str, str],
 
 
 async def used_ratio(door: RedisDoor) -> float:
-    """Return the memory that Redis uses, as a share of what it may use. Raises RedisUnavailable."""
+    """Return the memory that Redis uses, as a share of what it may use; of a cluster the fullest node's.
+
+    Raises RedisUnavailable.
+    """
     return await door.run(_used_ratio)
 
 
 def _used_ratio(client: redis.Redis) -> float:
-    info: Mapping[str, Any] = client.info("memory")
+    told: Mapping[str, Any] = client.info("memory")
+    return max(map(_share, [told] if "used_memory" in told else told.values()))  # a cluster: by node
+
+
+def _share(info: Mapping[str, Any]) -> float:
     limit_bytes = info.get("maxmemory") or info.get("total_system_memory") or 0
     return info["used_memory"] / limit_bytes if limit_bytes else 0.0

@@ -6,9 +6,10 @@ or refusing us; retrying is the caller's business, so the client itself never re
 trade, a hidden sleep is a stalled child).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from functools import partial
+from typing import Any, Self, TypeVar, cast
 
 import redis
 import trio
@@ -19,6 +20,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from priceverse.bus import pages
+from priceverse.bus.cluster import Cluster
 from priceverse.config.settings import Redis as RedisSettings
 from priceverse.metrics import catalogue, tally
 
@@ -30,6 +32,8 @@ AWAY = (
     fault.ReadOnlyError,
     fault.OutOfMemoryError,
     fault.ClusterError,
+    fault.RedisClusterException,  # no node answers, or nobody has a slot
+    fault.AskError,  # a slot has moved
     fault.TryAgainError,
     fault.NoPermissionError,
 )
@@ -55,19 +59,24 @@ def at_the_door() -> Iterator[None]:
 
 
 def connect(settings: RedisSettings, *, extra_timeout_s: float = 0.0) -> redis.Redis:
-    """Return a blocking client; it connects on first use. `extra_timeout_s` is the longest BLOCK it will ask for."""
+    """Return a blocking client; it connects on first use, but one of a cluster at once.
+
+    `extra_timeout_s` is the longest BLOCK it will ask for.
+    """
     tls = {"ssl": True, "ssl_ca_certs": str(settings.tls_ca) if settings.tls_ca else None} if settings.tls else {}
     bounds = {"socket_timeout": settings.timeout_s + extra_timeout_s, "socket_connect_timeout": settings.timeout_s}
     once = Retry(NoBackoff(), 0)
     how: dict[str, Any] = {
-        "db": settings.db,
         "username": settings.username,
         "password": settings.password.get_secret_value() if settings.password else None,
-        "retry": once,
         "protocol": 2,  # the reply shapes that our decoders expect
         **bounds,
         **tls,
     }
+    if settings.mode == "cluster":
+        places = _places(settings.cluster_nodes) or [(settings.host, settings.port)]
+        return cast("redis.Redis", Cluster(places, **how))  # it has the same commands
+    how |= {"db": settings.db, "retry": once}
     if settings.sentinels:
         client = _primary(settings, {"retry": once, **bounds, **tls}, how)
     else:
@@ -80,16 +89,23 @@ def connect(settings: RedisSettings, *, extra_timeout_s: float = 0.0) -> redis.R
 
 def _primary(settings: RedisSettings, ask: dict[str, Any], how: dict[str, Any]) -> redis.Redis:
     """Return a client of whoever the Sentinels call the primary whenever it connects; one that was demoted is left."""
-    places = [place.rpartition(":") for place in settings.sentinels]
-    hosts = [(host.strip("[]"), int(port)) for host, _, port in places]
-    sentinel = Sentinel(hosts, sentinel_kwargs=ask, **how)  # type: ignore[no-untyped-call] # redis-py's gap
+    sentinel = Sentinel(_places(settings.sentinels), sentinel_kwargs=ask, **how)  # type: ignore[no-untyped-call] # redis-py's gap
     client: redis.Redis = sentinel.master_for(settings.sentinel_name)  # type: ignore[no-untyped-call] # as above
     return client
 
 
-def pipeline(client: redis.Redis) -> Any:  # noqa: ANN401 - execute_command has no annotations in redis-py
-    """Return a pipeline without a transaction: commands that travel together."""
-    return client.pipeline(transaction=False)
+def _places(named: Iterable[str]) -> list[tuple[str, int]]:
+    """Read `host:port` of several."""
+    places = [place.rpartition(":") for place in named]
+    return [(host.strip("[]"), int(port)) for host, _, port in places]
+
+
+def pipeline(client: redis.Redis, key: str | None = None) -> Any:  # noqa: ANN401 - execute_command has no annotations in redis-py
+    """Return a pipeline without a transaction: commands that travel together.
+
+    In a cluster they go to the node that has `key`; without it each begins with a key, and goes to that one's.
+    """
+    return client.pipeline(transaction=False, shard_hint=key)
 
 
 def executed(pipe: Pipeline) -> list[Any]:
@@ -105,7 +121,9 @@ class RedisDoor:
     """One blocking client and the one worker thread that may use it at a time; `async with` closes it at the end."""
 
     def __init__(self, settings: RedisSettings, *, extra_timeout_s: float = 0.0) -> None:
-        self._client = connect(settings, extra_timeout_s=extra_timeout_s)
+        self._connect = partial(connect, settings, extra_timeout_s=extra_timeout_s)
+        self._client: redis.Redis | None = None
+        self.is_cluster = settings.mode == "cluster"
         self._one = trio.CapacityLimiter(1)
 
     async def run(self, work: Callable[[redis.Redis], T]) -> T:
@@ -116,6 +134,8 @@ class RedisDoor:
 
         def guarded() -> T:
             with at_the_door():
+                if self._client is None:
+                    self._client = self._connect()
                 return work(self._client)
 
         began_s = trio.current_time()
@@ -135,8 +155,14 @@ class RedisDoor:
 
     async def aclose(self) -> None:
         """Close the connection, even when cancelled; a later use opens another."""
+
+        def close() -> None:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
         with trio.CancelScope(shield=True):  # closing a socket waits for nobody
-            await trio.to_thread.run_sync(self._client.close, limiter=self._one)
+            await trio.to_thread.run_sync(close, limiter=self._one)
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 from redis.client import Pipeline
-from redis.exceptions import ResponseError
+from redis.exceptions import AskError, ResponseError
 
 from priceverse.bus import keys
 from priceverse.bus.client import RedisDoor, executed, pipeline
@@ -74,6 +74,8 @@ def group_checked(pipe: Pipeline) -> list[Any]:
     """Run a pipeline that reads through the group. Raises GroupLost."""
     try:
         return executed(pipe)
+    except AskError as error:  # the stream moves to another node of the cluster: a page of it may be lost
+        raise GroupLost(str(error)) from error
     except ResponseError as error:
         if str(error).startswith(LOST_PREFIXES):
             raise GroupLost(str(error)) from error

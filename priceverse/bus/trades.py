@@ -74,6 +74,8 @@ class TradeWriter:
     def _append(self, client: redis.Redis, batch: Sequence[Received], words: marks.Words) -> dict[str, int]:
         with pipeline(client) as pipe:
             marks.add_to(pipe, words)
+            if self._door.is_cluster:
+                executed(pipe)  # on whatever nodes they belong: before any trade
             for received in batch:
                 pipe.execute_command("XADD", keys.trades(received.trade.pair), "*", *encode(received))
             pipe.execute()
@@ -105,20 +107,44 @@ class TradeReader:
     async def read(self, owned: Iterable[str], followed: Mapping[str, StreamId]) -> tuple[Found, Found]:
         """Return what is new: of `owned` pairs through the group, of `followed` ones after the given ids.
 
-        Blocks until an owned stream has something, at most `BLOCK_S`. Raises GroupLost, RedisUnavailable.
+        Blocks until an owned stream has something, at most `BLOCK_S`; in a cluster it only looks, and a pair whose node
+        is away may be missing in what it returns. Raises GroupLost, RedisUnavailable.
         """
         pairs = tuple(owned)
-        return await self._door.run(lambda client: self._read(client, pairs, followed))
+        read = self._look if self._door.is_cluster else self._read
+        return await self._door.run(lambda client: read(client, pairs, followed))
 
-    def _read(self, client: redis.Redis, owned: Sequence[str], followed: Mapping[str, StreamId]) -> tuple[Found, Found]:
-        with pipeline(client) as pipe:
+    def _look(self, client: redis.Redis, owned: Sequence[str], followed: Mapping[str, StreamId]) -> tuple[Found, Found]:
+        """Read stream by stream, at its node, by whose clock its ids are. What was had is kept when another is away."""
+        found: tuple[Found, Found] = {}, {}
+        away: RedisUnavailable | None = None
+        single: list[tuple[tuple[str, ...], dict[str, StreamId]]] = [((pair,), {}) for pair in owned]
+        for mine, others in [*single, *(((), {pair: last}) for pair, last in followed.items())]:
+            try:
+                with at_the_door():
+                    read = self._read(client, mine, others, keys.trades(*mine, *others))
+            except RedisUnavailable as error:
+                away = error
+            else:
+                found[0].update(read[0])
+                found[1].update(read[1])
+        if away and not any(entries.last for entries in found[0].values()):
+            raise away
+        return found
+
+    def _read(
+        self, client: redis.Redis, owned: Sequence[str], followed: Mapping[str, StreamId], node_of: str | None = None
+    ) -> tuple[Found, Found]:
+        """Read all at once, waiting for the first entry; with `node_of`, a key, at that node and without waiting."""
+        with pipeline(client, node_of) as pipe:
             pipe.time()  # first: whatever is appended after this moment has an id of at least this
             if followed:
                 pipe.execute_command(*("XREAD", "COUNT", SIZE), *_streams(followed, map(str, followed.values())))
             if owned:
                 group = ("XREADGROUP", "GROUP", keys.GROUP, self._consumer, "COUNT", SIZE)
                 streams = _streams(owned, (">" for _ in owned))
-                pipe.execute_command(*group, "BLOCK", int(BLOCK_S * 1000), *streams)
+                waiting = () if node_of else ("BLOCK", int(BLOCK_S * 1000))
+                pipe.execute_command(*group, *waiting, *streams)
                 for _ in range(PAGES - 1):
                     pipe.execute_command(*group, *streams)
             at, *replies = group_checked(pipe)
@@ -132,7 +158,7 @@ async def page(door: RedisDoor, pair: str, after: StreamId) -> Entries:
     """Return the next entries after `after`, one page, whoever owns the pair. Raises RedisUnavailable."""
 
     def work(client: redis.Redis) -> Entries:
-        with pipeline(client) as pipe:
+        with pipeline(client, keys.trades(pair)) as pipe:
             pipe.time()
             pipe.execute_command("XRANGE", keys.trades(pair), f"({after}", "+", "COUNT", SIZE)
             at, found = executed(pipe)

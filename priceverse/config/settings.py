@@ -56,11 +56,17 @@ class Database(Section):
 
 
 class Redis(Section):
-    host: str = Field("localhost", description="Host name.")
+    mode: Literal["standalone", "sentinel", "cluster"] = Field(
+        "standalone", description="`standalone`, `cluster`, or `sentinel`, which `sentinels` say as well."
+    )
+    host: str = Field("localhost", description="Host name; of a cluster, one node's.")
     port: Port = Field(6379, description="Port.")
     unix_socket: Path | None = Field(None, description="Unix socket, used instead of host and port.")
     sentinels: tuple[Place, ...] = Field((), description="`host:port` of Sentinels: they say where the primary is now.")
     sentinel_name: str = Field("mymaster", description="What the Sentinels call the primary.")
+    cluster_nodes: tuple[Place, ...] = Field(
+        (), description="`host:port` of cluster nodes that tell the others, used instead of host and port."
+    )
     username: str | None = Field(None, description="ACL user.")
     password: Secret | None = Field(None, description="Password; better a credential or `password_file`.")
     password_file: Path | None = Field(None, description="File that holds the password.")
@@ -71,6 +77,16 @@ class Redis(Section):
     stream_max_entries: int = Field(
         1_000_000, ge=1000, le=100_000_000, description="A longer stream of trades is cut, read or not (an alarm)."
     )
+
+    @model_validator(mode="after")
+    def _one_mode(self) -> Self:
+        if self.mode == "sentinel" and not self.sentinels:
+            raise ValueError("mode is 'sentinel', but no `sentinels` are named")
+        if self.mode == "cluster" and (self.sentinels or self.unix_socket or self.db):
+            raise ValueError("mode is 'cluster', which has no `sentinels`, no `unix_socket` and no `db`")
+        if self.mode != "cluster" and self.cluster_nodes:
+            raise ValueError(f"mode is {self.mode!r}, but `cluster_nodes` are named")
+        return self
 
 
 class Venue(Section):

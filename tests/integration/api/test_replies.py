@@ -11,10 +11,15 @@ from priceverse.bus import keys
 from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.rpc.errors import CallError, Code
 from priceverse.rpc.ports import Topic
-from tests.conftest import connect_redis
+from tests.conftest import connect_redis, emptied
 from tests.integration.api.conftest import WAIT_S
 
 KEY = ("btc-usd", "1hour", "x")
+
+
+@pytest.fixture(params=["redis_server", "redis_cluster"])
+def redis_settings(request):
+    return emptied(request.getfixturevalue(request.param))
 
 
 class Answer(msgspec.Struct):
@@ -216,8 +221,8 @@ async def test_a_mistake_of_ours_reaches_the_caller_and_no_further(processes):
 
 
 async def test_without_redis_each_makes_its_own(redis_settings, unused_tcp_port, nursery):
-    away = redis_settings.model_copy(update={"host": "127.0.0.1", "port": unused_tcp_port, "unix_socket": None})
-    process = Process(away, nursery)
+    nowhere = {"host": "127.0.0.1", "port": unused_tcp_port, "unix_socket": None, "cluster_nodes": ()}
+    process = Process(redis_settings.model_copy(update=nowhere), nursery)
     assert [(await process.get()).number for _ in range(3)] == [1, 2, 3]
 
 

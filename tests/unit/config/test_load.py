@@ -144,3 +144,18 @@ def test_a_wrong_password_never_shows_in_the_refusal(tmp_path):
 
 def test_empty_text_means_not_set():
     assert load(environ={"PRICEVERSE_REDIS__PASSWORD": ""}).settings.redis.password is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('mode = "cluster"\nsentinels = ["one:26379"]', "mode is 'cluster', which has no `sentinels`"),
+        ('mode = "cluster"\ndb = 1', "mode is 'cluster', which has no .* `db`"),
+        ('sentinels = ["one:26379"]\ncluster_nodes = ["one:6379"]', "mode is 'standalone', but `cluster_nodes`"),
+        ('mode = "sentinel"', "mode is 'sentinel', but no `sentinels`"),
+    ],
+)
+def test_contradictions_about_redis_are_one_line(tmp_path, text, said):
+    with pytest.raises(ConfigError, match=said) as raised:
+        load(write(tmp_path, f"[redis]\n{text}\n"), environ={})
+    assert "\n" not in str(raised.value)
