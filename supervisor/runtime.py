@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import trio
 
-from supervisor import control, exits, listeners
+from supervisor import control, exits, listeners, zygote
 from supervisor.alarms import Alarms
 from supervisor.answers import Answers, History
 from supervisor.claim import Claim, Orphan, Record
@@ -153,7 +153,8 @@ def _populate(running: Running) -> None:
 async def _open(tree: Tree) -> None:
     """Let the children start, as soon as the zygote, if there is one, can fork them."""
     if tree.zygote is not None:
-        await tree.zygote.settled.wait()
+        with trio.move_on_after(zygote.WARM_S):
+            await tree.zygote.settled.wait()
     tree.open()
 
 

@@ -35,6 +35,9 @@ _VARIABLE = "SUPERVISOR_ZYGOTE"  # "<socket fd>:<pid of the root>"
 _MESSAGE_MAX_BYTES = 128 * 1024  # an environment, mostly
 _FDS_MAX = 64
 _ANSWER_S = 2.0
+WARM_S = 30.0
+"""So long a tree waits for its zygote before it starts."""
+
 _AGAIN = Backoff(initial_s=0.5)
 
 

@@ -85,6 +85,15 @@ async def test_without_what_it_shall_import_children_are_executed(grove):
     assert words(grove.pid("c"), "cmdline")[:3] == [*ARGV]
 
 
+async def test_an_import_that_never_ends_is_not_waited_for(grove, tmp_path, monkeypatch):
+    monkeypatch.setattr("supervisor.zygote.WARM_S", 0.2)
+    (tmp_path / "endless.py").write_text("import time\ntime.sleep(3600)\n")
+    path = f"{tmp_path}:{os.environ['PYTHONPATH']}"
+    await grove.plant(warm(), zygote=ZygoteSpec(modules=("endless",), env={"PYTHONPATH": path}))
+    assert words(grove.pid("c"), "cmdline")[:3] == [*ARGV]
+    assert await grove.fell() == 0
+
+
 async def test_members_forked_share_the_listener(grove):
     template = warm("web", listeners=("web",))
     pool = PoolSpec(name="web", template=template, size=2)
