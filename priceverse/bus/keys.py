@@ -12,6 +12,7 @@
 | `fence:<kind>` | string | none | the last fencing number that an owner was given, integer |
 | `alerts:<instance>` | string | none | rule, subject and beginning of each alert that fires, JSON |
 | `backfill:<exchange>:<pair>` | string | 24 h | up to where a stream is whole, and what it lacks beyond, JSON |
+| `losses` | sorted set | 1 h once recorded | losses, JSON, by when they were recorded, ms; 0: not yet |
 | `lock:<key>` | string | 10 s | nothing: somebody is making what `<key>` is to hold |
 """
 
@@ -25,6 +26,7 @@ CHART_TTL_S = 3600
 LOCK_MS = 10_000
 BACKFILL_TTL_S = 86_400
 RATE = "rate:usd-rub"
+LOSSES = "losses"
 
 
 def alerts(instance: str) -> str:

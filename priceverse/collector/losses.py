@@ -1,31 +1,33 @@
-"""What is lost for good: told in the log and in the ledger at once, recorded in PostgreSQL as soon as it is there.
+"""What is lost for good: told in the log and in the ledger at once, and to the housekeeper, who records it.
 
-The rule: a loss is never silent, and telling of it never holds up what is not lost. Of the losses that wait for
-PostgreSQL only the newest are kept.
+The rule: a loss is never silent, and telling of it never holds up what is not lost. Of the losses that are not recorded
+yet only the newest are kept.
 """
 
 from collections import deque
+from contextlib import suppress
 
 import trio
 
+from priceverse.bus import losses
+from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.clock import iso_ms
 from priceverse.collector.ledger import Ledger
-from priceverse.config.settings import Database as DatabaseSettings
-from priceverse.config.settings import Pool
+from priceverse.config.settings import Redis as RedisSettings
 from priceverse.log import get_logger
 from priceverse.model.loss import Loss, LossReason
 
 WAITING_MOST = 1000
-RETRY_S, RETRY_CAP_S = 1.0, 60.0
+TELL_EVERY_S = 5.0
 
 
 class Losses:
     """The losses of one exchange."""
 
-    def __init__(self, exchange: str, ledger: Ledger, settings: DatabaseSettings) -> None:
+    def __init__(self, exchange: str, ledger: Ledger, settings: RedisSettings) -> None:
         self._exchange = exchange
         self._ledger = ledger
-        self._settings = settings.model_copy(update={"pool": Pool(min=0, max=1)})
+        self._settings = settings
         self._waiting: deque[Loss] = deque(maxlen=WAITING_MOST)
         self._noted = trio.Event()
 
@@ -41,30 +43,17 @@ class Losses:
         """Return the pairs of which some loss is not recorded yet."""
         return {loss.pair for loss in self._waiting}
 
-    async def run(self) -> None:
-        """Record what is noted until cancelled."""
-        await self._noted.wait()
-        from priceverse.db import gaps  # noqa: PLC0415 - most collectors lose nothing and save psycopg's memory
-        from priceverse.db.pool import Database, DatabaseUnavailable  # noqa: PLC0415 - as above
-
-        async with Database(self._settings) as db:
-            retry_s = RETRY_S
-            while True:
-                batch = list(self._waiting)
-                try:
-                    await gaps.record(db, batch)
-                except DatabaseUnavailable as away:
-                    get_logger().warning("losses_not_recorded", count=len(batch), reason=away.reason, detail=str(away))
-                    await trio.sleep(retry_s)
-                    retry_s = min(2 * retry_s, RETRY_CAP_S)
-                    continue
-                retry_s = RETRY_S
-                await self._forget(batch)
-
-    async def _forget(self, recorded: list[Loss]) -> None:
-        """Drop what has been recorded and wait for more."""
-        while self._waiting and self._waiting[0] in recorded:
-            self._waiting.popleft()
-        if not self._waiting:
-            self._noted = trio.Event()
+    async def run(self, every_s: float = TELL_EVERY_S) -> None:
+        """Tell what is noted, until it is recorded, until cancelled."""
+        while True:
             await self._noted.wait()
+            async with RedisDoor(self._settings) as door:
+                while self._waiting:
+                    with suppress(RedisUnavailable):  # the publisher says so
+                        self._forget(await losses.tell(door, self._waiting))
+                    await trio.sleep(every_s)
+            if not self._waiting:
+                self._noted = trio.Event()
+
+    def _forget(self, recorded: set[Loss]) -> None:
+        self._waiting = deque((loss for loss in self._waiting if loss not in recorded), maxlen=WAITING_MOST)

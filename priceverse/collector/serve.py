@@ -69,7 +69,7 @@ async def serve(settings: Settings, exchange: Exchange, duties: Duties, ledger: 
         nursery.start_soon(_report, settings, duties.child, ledger)
         adapter = ADAPTERS[exchange](settings.symbols(exchange))
         intake = Intake(ledger, publisher.offer, Admission(is_numbered=adapter.is_numbered))
-        losses = Losses(exchange, ledger, settings.database)
+        losses = Losses(exchange, ledger, settings.redis)
         publisher.missed = marks = Marks(adapter, intake.admission, losses.unrecorded)
         nursery.start_soon(losses.run)
         backfill = _backfill(adapter, History(adapter, rest_url, asker.ask, ledger), intake, ledger, losses)

@@ -27,14 +27,13 @@ GRANTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "housekeeper": ("alerts", "redis", "aggregation", "api.max_price_age_ms", "supervisor.control_socket",
                     *(f"cbr.{key}" for key in ("url", "timeout_s", "tls_ca", "max_bytes", "max_age_days")),
                     "database", "retention", "backfill", "pairs", "exchanges"),
-    "collector": ("redis", "database", "pairs", "aggregation.stream_keep_s", *_OF_ALL_VENUES),
+    "collector": ("redis", "pairs", "aggregation.stream_keep_s", *_OF_ALL_VENUES),
     "aggregator": ("redis", "database", "pairs", "aggregation", "cbr.max_age_days",
                    *(f"exchanges.{exchange}.quote" for exchange in Exchange)),
     "api": ("redis", "database", "pairs", "api", "auth", "health", "cbr.max_age_days", "exchanges.enabled",
             "supervisor.control_socket"),
 })  # fmt: skip
-"""Of every role beside `EVERY`; a collector gets the table of its own venue too. A collector knows the database because
-it records there what it lost."""
+"""Of every role beside `EVERY`; a collector gets the table of its own venue too."""
 
 
 def give(settings: Settings, role: str, *more: str) -> Tree:

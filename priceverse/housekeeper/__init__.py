@@ -1,1 +1,1 @@
-"""The child that keeps the database in shape: partitions, roll-ups of candles, their holes where that is wanted."""
+"""The child that keeps the database in shape: partitions, roll-ups, what collectors lost, holes in candles filled."""

@@ -29,3 +29,8 @@ def test_a_role_is_given_what_it_reads(role):
         section, _, name = key.partition(".")
         is_key = name in getattr(Settings(), section).__class__.model_fields if name and section != "pairs" else False
         assert section in given or (key in given if is_key else section in parts), f"{role} reads {key}"
+
+
+@pytest.mark.parametrize("role", [role for role in GRANTS if "database" not in GRANTS[role]])
+def test_who_is_not_given_the_database_does_not_know_its_door(role: str) -> None:
+    assert [path for path in (PACKAGE / role).rglob("*.py") if "priceverse.db" in path.read_text()] == []

@@ -17,6 +17,8 @@ from priceverse.clock import now_ms
 from priceverse.collector.ledger import Ledger
 from priceverse.collector.serve import Duties, serve
 from priceverse.config.settings import Database, Redis, Settings
+from priceverse.db.pool import Database as Pool
+from priceverse.housekeeper import recording as recorder
 from priceverse.model.exchange import Exchange
 from priceverse.simulator.faults import Fault, Kind
 from priceverse.simulator.hub import Hub
@@ -131,6 +133,10 @@ async def settled(stage: Stage, exchange: Exchange) -> Findings:
 
 
 @pytest.fixture
-def database(database_settings: Database) -> Database:
-    """A migrated database."""
-    return database_settings
+async def recording(database_settings: Database, redis_settings: Redis) -> AsyncIterator[None]:
+    """Record what collectors tell as lost, as the housekeeper does."""
+    stopping = trio.Event()
+    async with Pool(database_settings) as db, trio.open_nursery() as nursery:
+        nursery.start_soon(recorder.serve, db, redis_settings, stopping, lambda *_: None, 0.1)
+        yield
+        stopping.set()

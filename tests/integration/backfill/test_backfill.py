@@ -8,7 +8,6 @@ import pytest
 import trio
 
 from priceverse.clock import now_ms
-from priceverse.config.settings import Database
 from priceverse.model.exchange import Exchange
 from priceverse.model.loss import LossReason
 from priceverse.simulator.faults import Kind
@@ -78,9 +77,11 @@ async def test_a_replay_on_subscribing_closes_a_gap(stage: Begin) -> None:
 
 
 async def test_what_no_history_has_is_recorded_with_its_time(
-    stage: Begin, database: Database, connect: Callable[[], psycopg.Connection]
+    stage: Begin,
+    recording: None,
+    connect: Callable[[], psycopg.Connection],
 ) -> None:
-    scene = await stage(speed=10.0, database=database)
+    scene = await stage(speed=10.0)
     began_ms = now_ms()
     async with collecting(scene, Exchange.BYBIT) as ledger:
         await trio.sleep(1)

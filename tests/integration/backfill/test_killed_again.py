@@ -13,7 +13,7 @@ from priceverse.bus import keys
 from priceverse.clock import now_ms
 from priceverse.collector.ledger import Ledger
 from priceverse.collector.serve import Duties, serve
-from priceverse.config.settings import Database, Settings
+from priceverse.config.settings import Settings
 from priceverse.model.exchange import Exchange
 from tests.conftest import connect_redis
 from tests.integration.backfill.conftest import DEADLINE_S, PAIRS, Stage, collecting, settled
@@ -69,9 +69,11 @@ async def test_killed_twice_before_history_answered(stage: Begin, exchange: Exch
 
 
 async def test_what_history_has_forgotten_by_then_is_told(
-    stage: Begin, database: Database, connect: Callable[[], psycopg.Connection]
+    stage: Begin,
+    recording: None,
+    connect: Callable[[], psycopg.Connection],
 ) -> None:
-    scene = await stage(speed=2.0, database=database)
+    scene = await stage(speed=2.0)
     exchange = Exchange.BYBIT
     async with collecting(scene, exchange):
         await trio.sleep(1)

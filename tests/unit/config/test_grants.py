@@ -30,6 +30,7 @@ def test_what_is_given_is_read_back_and_nothing_else(role):
     ("role", "secrets"),
     [
         ("simulator", set()),
+        ("collector", {"redis-secret"}),
         ("housekeeper", {"database-secret", "redis-secret"}),
         ("api", {"database-secret", "redis-secret"}),
     ],
