@@ -5,6 +5,8 @@ import ssl
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from priceverse.net.errors import origin, reason, retry_after_s
 
@@ -25,10 +27,21 @@ NOON = datetime(2026, 9, 26, 12, tzinfo=UTC)
         ("1e9", None),
         ("²", None),
         ("99999999999999999999", None),
+        ("Sat, 26 Sep 99999999999999999999 12:00:00 GMT", None),
+        ("Sat, 26 Sep 2026 12:00:00 +99999999999999", None),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
     assert retry_after_s(value, NOON) == seconds
+
+
+_PIECES = st.sampled_from(["Sat", ",", " ", "26", "Sep", "2026", "-", "+", ":", "12:00:00", "GMT", "9" * 12, "(", '"'])
+
+
+@given(st.one_of(st.text(), st.lists(_PIECES).map("".join), st.lists(_PIECES).map(" ".join)))
+def test_no_retry_after_raises_or_asks_for_less_than_nothing(value: str) -> None:
+    asked_s = retry_after_s(value, NOON)
+    assert asked_s is None or asked_s >= 0
 
 
 def test_an_origin_holds_no_secret() -> None:
