@@ -36,6 +36,7 @@ class Leases:
         self._kind = kind
         self._lease_ms = lease_ms
         self._until_s: dict[str, float] = {}
+        self._one = trio.Lock()
         self.name = holder.myself()
 
     @property
@@ -72,14 +73,15 @@ class Leases:
 
         Raises RedisUnavailable; then nothing is lost yet, but soon nothing is sure.
         """
-        return frozenset([key for key in sorted(self._until_s) if not await self._take(key)])
+        return frozenset([key for key in sorted(self._until_s) if not await self._keep(key)])
 
     async def release(self, released: Collection[str]) -> None:
         """Let the next owner have keys at once. Raises RedisUnavailable: then the leases run out."""
         for key in released:
-            if self._until_s.pop(key, None) is not None:
-                name = keys.lease(self._kind, key)
-                await self._door.run(lambda client, name=name: client.eval(_RELEASE, 1, name, self.name))  # type: ignore[misc] # mypy cannot infer a lambda with a default
+            async with self._one:
+                if self._until_s.pop(key, None) is not None:
+                    name = keys.lease(self._kind, key)
+                    await self._door.run(lambda client, name=name: client.eval(_RELEASE, 1, name, self.name))  # type: ignore[misc] # mypy cannot infer a lambda with a default
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,6 +90,11 @@ class Leases:
         """Release everything, even when cancelled: nobody has to wait for what ended."""
         with trio.CancelScope(shield=True), suppress(RedisUnavailable):  # bounded by the door's timeouts
             await self.release(self.held)
+
+    async def _keep(self, key: str) -> bool:
+        """Renew unless it was released meanwhile: what is let go must not be taken again."""
+        async with self._one:
+            return key not in self._until_s or await self._take(key)
 
     async def _take(self, key: str) -> bool:
         sent_s = time.monotonic()

@@ -63,6 +63,19 @@ async def test_what_is_released_is_free_at_once_and_has_a_higher_number(one: Lea
     assert await other.take("btc-usd") == 2
 
 
+async def test_what_is_released_while_all_is_renewed_stays_free(one: Leases, other: Leases):
+    pairs = ["btc-usd", "eth-usd", "xmr-usd"]
+    for _ in range(20):
+        for pair in pairs:
+            await one.take(pair)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.renew)
+            nursery.start_soon(one.release, pairs)
+        assert one.held == set()
+        assert all([await other.take(pair) for pair in pairs])
+        await other.release(pairs)
+
+
 async def test_leaving_releases_everything_even_when_cancelled(door: RedisDoor, other: Leases):
     with trio.CancelScope() as scope:
         async with Leases(door, "pair", lease_ms=LONG_MS) as one:
