@@ -13,7 +13,7 @@ from supervisor.runtime import Running, run
 from supervisor.spec import ChildSpec, TreeSpec
 
 CHILD = (sys.executable, str(Path(__file__).with_name("child.py")))
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def child(name: str = "c", manner: str = "serve", *, exits: int | None = None, **fields: Any) -> ChildSpec:

@@ -14,7 +14,7 @@ import trio
 from supervisor.procfs import usage
 
 ROOT = Path(__file__).with_name("root.py")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Root:

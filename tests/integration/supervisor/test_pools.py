@@ -282,7 +282,7 @@ async def test_without_keys_members_are_told_to_let_go(grove):
 
 
 async def test_a_member_that_never_confirms_is_replaced(grove):
-    deaf = child("t", "deaf", ready_timeout_s=1, stop_timeout_s=0.5)
+    deaf = child("t", "deaf", ready_timeout_s=5, stop_timeout_s=0.5)
     await grove.plant(pools=(pool(1, template=deaf),))
-    await grove.see("worker_misbehaved", "p.0", fault="assigned keys not confirmed in 1.5 s")
+    await grove.see("worker_misbehaved", "p.0", fault="assigned keys not confirmed in 5.5 s")
     await grove.see("worker_killed", "p.0", reason="assign")
