@@ -1,13 +1,13 @@
 """Between Quart and the rest: what a request says, and how an answer becomes Quart's response."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from quart import Response, g, request
 
 from priceverse.api.heads import head_of
 from priceverse.rpc.dispatch import Dispatcher
-from priceverse.rpc.endpoint import NO_STORE, Endpoint, Head, HttpReply, of_quota
+from priceverse.rpc.endpoint import NO_STORE, Endpoint, Head, Header, HttpReply, of_charge
 from priceverse.rpc.envelope import Call, Done, Outcome, encode
 from priceverse.rpc.errors import CallError
 
@@ -33,9 +33,9 @@ def refused(endpoint: Endpoint, error: CallError) -> Response:
     return response(endpoint.refuse(error, head()))
 
 
-def json(value: object, status: int = 200) -> Response:
-    """Return a value that nobody should keep."""
-    return Response(encode(value), status, headers=dict([NO_STORE, NOSNIFF]), content_type=JSON)
+def json(value: object, status: int = 200, charge: Iterable[Header] = ()) -> Response:
+    """Return a value that nobody should keep; `charge` are headers that tell what it cost."""
+    return Response(encode(value), status, headers=dict([NO_STORE, NOSNIFF, *charge]), content_type=JSON)
 
 
 def cacheable(value: object, done: Done) -> Response:
@@ -50,7 +50,7 @@ def cacheable(value: object, done: Done) -> Response:
 
 def _kept(done: Done) -> Mapping[str, str]:
     kept = {"Cache-Control": f"public, max-age={done.cache_s:.0f}"} if done.cache_s else dict([NO_STORE])
-    return kept if done.quota is None else kept | dict(of_quota(done.quota))
+    return kept | dict(of_charge(done))
 
 
 async def call(dispatcher: Dispatcher, service: str, method: str, given: Mapping[str, object]) -> Outcome:

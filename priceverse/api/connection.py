@@ -6,8 +6,6 @@ What is changed in Hypercorn 0.18, each for a measured fault:
   unstoppable.
 - A request's head has a deadline of its own, so that the idle time of a good client can be long and a slow head short.
 - Deadlines are the reader's, not a task's for each pause between two requests; so the lane has them for nothing.
-- HTTP/2 in clear text is off: a client that leaves an h2c connection raises out of the worker, and it smuggles
-  requests past proxies.
 - Closing is half-closing, then reading on for a moment: a close with unread bytes is a reset, and the client that
   was just told 413 would never read it.
 """
@@ -17,21 +15,18 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from math import inf
 from typing import Any
 
-import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent
+from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from priceverse.api.http1 import Apps, Http1
 from priceverse.api.lane import Lane
 from priceverse.api.poller import Poller
 
@@ -60,60 +55,6 @@ class Deadlines:
     hard_s: float = inf
 
 
-class Http1(H11Protocol):
-    """HTTP/1.1 that upgrades to nothing by itself and sends a response's head together with its body's beginning.
-
-    Together they are one system call instead of three. And upstream closes at once when more bytes come behind a
-    request whose answer ends the connection: between head and body that left the client with half an answer.
-    """
-
-    _head = b""
-
-    @property
-    def is_idle(self) -> bool:
-        """Tell whether everything is answered and nothing of a next request is here."""
-        return self.stream is None and self.connection.their_state is h11.IDLE and not self.connection.trailing_data[0]
-
-    @property
-    def has_begun(self) -> bool:
-        """Tell whether a part of a head is here."""
-        return self.stream is None and bool(self.connection.trailing_data[0])
-
-    @property
-    def has_heard_all(self) -> bool:
-        """Tell whether a request is complete, but not yet over."""
-        return self.stream is not None and self.connection.their_state is h11.DONE
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        """Upstream: accept permessage-deflate for a WebSocket. Here: never; 255 KiB may say 442 MiB."""
-        headers = [(name, value) for name, value in request.headers if name != b"sec-websocket-extensions"]
-        await super()._create_stream(
-            h11.Request(
-                method=request.method, target=request.target, headers=headers, http_version=request.http_version
-            )
-            if len(headers) < len(request.headers)
-            else request
-        )
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        """Upstream: switch to HTTP/2 on request. Here: never."""
-
-    async def _send_error_response(self, status_code: int) -> None:
-        """Upstream: 501 for a transfer coding that nobody knows. Here: what a client gets wrong is a 400."""
-        await super()._send_error_response(400 if status_code >= HTTPStatus.INTERNAL_SERVER_ERROR else status_code)
-
-    async def _send_h11_event(self, event: H11SendableEvent) -> None:
-        try:
-            data = self._head + self.connection.send(event)
-        except h11.LocalProtocolError:
-            if self.connection.their_state is not h11.ERROR:
-                raise
-            return
-        self._head = data if isinstance(event, h11.Response) else b""
-        if data and not self._head:
-            await self.send(RawData(data=data))
-
-
 class Connection(TCPServer):
     """Serves one stream until it ends. Raises what `GONE` names, and whatever fault of ours.
 
@@ -138,6 +79,7 @@ class Connection(TCPServer):
         self._deadlines = deadlines
         self._lane = lane
         self._poller = poller
+        self._group = Apps()
         self._fd = stream.socket.fileno()
         self._reader = trio.CancelScope()
         self._listening = trio.CancelScope()
@@ -156,8 +98,8 @@ class Connection(TCPServer):
         try:
             foreign = await self._run_lane(b"")
             if foreign:
-                async with TaskGroup() as self._group:
-                    self.protocol = self._hypercorn(self._group)
+                async with self._group:
+                    self.protocol = self._hypercorn()
                     with self._reader, contextlib.suppress(*GONE):
                         while foreign and (calls := await self._run_hypercorn(foreign)):
                             foreign = await self._run_lane(calls)
@@ -207,13 +149,13 @@ class Connection(TCPServer):
 
     # Hypercorn's turn.
 
-    def _hypercorn(self, group: TaskGroup) -> Http1:
+    def _hypercorn(self) -> Http1:
         socket = self.stream.socket
         return Http1(
             self.app,
             self.config,
             self.context,
-            group,
+            self._group,
             ConnectionState({"write": self.write, "write_now": self.write_now}),
             ssl=False,
             client=parse_socket_addr(socket.family, socket.getpeername()),

@@ -4,6 +4,8 @@ The rule: the calls of `/netron` get no byte but from their endpoint, so that bo
 differ where the request did, for the fast lane takes no request that names an origin.
 """
 
+from http import HTTPStatus
+
 from quart import Response, request
 from quart_trio import QuartTrio
 
@@ -13,6 +15,8 @@ from priceverse.config.settings import Api
 from priceverse.rpc.endpoint import correlation
 
 CALLS = "/netron/"
+EMPTY = frozenset({204, 304})
+"""An answer without a body says nothing of one: a length of 0 would be that of the answer that the client keeps."""
 
 
 def add_to(app: QuartTrio, settings: Api) -> None:
@@ -36,12 +40,18 @@ def add_to(app: QuartTrio, settings: Api) -> None:
             response.headers.setdefault(name, value)
         if not request.path.startswith(CALLS):
             await _compress(response, settings.gzip_min_bytes)
+        if response.status_code in EMPTY:
+            del response.headers["Content-Length"], response.headers["Content-Type"]
         return response
 
 
 async def _compress(response: Response, min_bytes: int) -> None:
     size_bytes = response.content_length or 0
-    if response.status_code != 200 or not gzip.is_worth_it(response.content_type or "", size_bytes, min_bytes):
+    if response.status_code == HTTPStatus.NOT_MODIFIED:  # varies as what it stands for
+        response.headers.add("Vary", "Accept-Encoding")
+    if response.status_code != HTTPStatus.OK or not gzip.is_worth_it(
+        response.content_type or "", size_bytes, min_bytes
+    ):
         return
     response.headers.add("Vary", "Accept-Encoding")
     if gzip.is_wanted(request.headers.get("Accept-Encoding", "")):

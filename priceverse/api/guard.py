@@ -6,19 +6,21 @@ one piece. A refused request ends its connection. While this process leaves, eve
 clients find another handler by themselves.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
-from priceverse.api.cors import Cors
-from priceverse.api.websocket import PATHS, WebSocket
-from priceverse.rpc.endpoint import Endpoint, Head
+from priceverse.api import answers
+from priceverse.api.cors import METHODS, Cors
+from priceverse.api.heads import head_of
+from priceverse.api.websocket import PATHS, WebSocket, refuse
+from priceverse.rpc.endpoint import Endpoint
 from priceverse.rpc.errors import CallError, Code
 
-METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 MAX_HEAD_BYTES = 16 * 1024
+_METHODS = frozenset(METHODS.split(", "))
 _LINE_EXTRA_BYTES = 4  # the colon, the space and the line's end
 
 CLOSE = (b"Connection", b"close")
@@ -33,7 +35,7 @@ def refusal(method: str, target: bytes, headers: RawHeaders) -> CallError | None
     for name, value in headers:
         names.add(name.lower())
         size += len(name) + len(value) + _LINE_EXTRA_BYTES
-    if method not in METHODS:
+    if method not in _METHODS:
         return CallError(Code.METHOD_NOT_ALLOWED, "Method not allowed")
     if {b"transfer-encoding", b"content-length"} <= names:
         return CallError(Code.BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other")
@@ -62,16 +64,25 @@ class Guard:
             if error is None:
                 await self._app(scope, receive, self._ending(send))
             else:
-                origin = dict(scope["headers"]).get(b"origin", b"").decode("latin1")
-                await _unheard(receive, partial(self._refuse, error, origin, send))
-        elif scope["type"] == "websocket" and scope["path"] in PATHS and not self._leaving():
-            await self._websocket(scope, receive, send)
+                await _unheard(receive, partial(self._refuse, error, _fields(scope["headers"]), send))
         elif scope["type"] == "websocket":
-            await _unheard(receive, partial(_refuse_websocket, send))
+            error = self._websocket_refusal(scope["path"])
+            if error is None:
+                await self._websocket(scope, receive, send)
+            else:
+                await _unheard(receive, partial(refuse, error, self._endpoint, send))
 
-    async def _refuse(self, error: CallError, origin: str, send: ASGISendCallable) -> None:
-        reply = self._endpoint.refuse(error, Head())
-        headers = [(name.encode(), value.encode()) for name, value in (*reply.headers, *self._cors.on_answer(origin))]
+    def _websocket_refusal(self, path: str) -> CallError | None:
+        if path not in PATHS:
+            return CallError(Code.NOT_FOUND, f"WebSockets are at {' and '.join(sorted(PATHS))}")
+        return CallError(Code.OVERLOADED, "This process leaves: connect again") if self._leaving() else None
+
+    async def _refuse(self, error: CallError, fields: Mapping[str, str], send: ASGISendCallable) -> None:
+        reply = self._endpoint.refuse(error, head_of("", fields))
+        others = [*self._cors.on_answer(fields.get("origin", "")), answers.NOSNIFF]
+        if error.code is Code.METHOD_NOT_ALLOWED:
+            others.append(("Allow", METHODS))
+        headers = [(name.encode(), value.encode()) for name, value in (*reply.headers, *others)]
         headers += [(b"Content-Length", b"%d" % len(reply.body)), CLOSE]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body, "more_body": False})
@@ -87,8 +98,8 @@ class Guard:
         return ending
 
 
-async def _refuse_websocket(send: ASGISendCallable) -> None:
-    await send({"type": "websocket.close", "code": 1008, "reason": None})  # not accepted: an HTTP 403
+def _fields(headers: RawHeaders) -> dict[str, str]:
+    return {name.decode("latin1").lower(): value.decode("latin1") for name, value in headers}
 
 
 async def _unheard(receive: ASGIReceiveCallable, answer: Callable[[], Awaitable[None]]) -> None:

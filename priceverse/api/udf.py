@@ -18,12 +18,14 @@ from priceverse.api import answers
 from priceverse.clock import iso_ms
 from priceverse.model.candle import Interval
 from priceverse.rpc.dispatch import Dispatcher
+from priceverse.rpc.endpoint import NO_STORE, of_charge
 from priceverse.rpc.envelope import Call, Done, Outcome, encode
 from priceverse.rpc.errors import CallError, Code
 from priceverse.rpc.ports import Ports
 from priceverse.services import charts
 
 EXCHANGE = "Priceverse"
+TYPE = "crypto"
 RESOLUTIONS: Mapping[str, Interval] = MappingProxyType(
     {"5": Interval.FIVE_MINUTES, "60": Interval.HOUR, "1D": Interval.DAY, "D": Interval.DAY}
 )
@@ -42,7 +44,7 @@ CONFIG: Mapping[str, Any] = MappingProxyType(
         "supports_search": True,
         "supports_time": True,
         "exchanges": [{"value": EXCHANGE, "name": EXCHANGE, "desc": "Index of six exchanges"}],
-        "symbols_types": [{"name": "Crypto", "value": "crypto"}],
+        "symbols_types": [{"name": "Crypto", "value": TYPE}],
     }
 )
 
@@ -76,7 +78,7 @@ class Udf:
 
     async def time(self) -> Response:
         """Answer the server's time."""
-        return Response(str(self._ports.now_ms() // 1000), content_type="text/plain")
+        return Response(str(self._ports.now_ms() // 1000), headers=dict([NO_STORE]), content_type="text/plain")
 
     async def symbols(self) -> Response:
         """Answer what a symbol is."""
@@ -86,11 +88,13 @@ class Udf:
         return answers.json(_symbol(pair))
 
     async def search(self) -> Response:
-        """Answer the symbols in whose name the query is."""
-        query = _pair(request.args.get("query", ""))
-        limit = _whole(request.args.get("limit", "30"))
-        found = [_found(pair) for pair in self._ports.pairs.listed if query in pair]
-        return answers.json(found if limit is None else found[:limit])
+        """Answer the symbols in whose name the query is, of the exchange and the type chosen ("": any)."""
+        given = request.args
+        query = _pair(given.get("query", ""))
+        limit = _whole(given.get("limit", "30"))
+        is_ours = given.get("exchange", "") in {"", EXCHANGE} and given.get("type", "") in {"", TYPE}
+        found = [_found(pair) for pair in self._ports.pairs.listed if query in pair and is_ours]
+        return answers.json(found if limit is None else found[: max(limit, 0)])
 
     async def history(self) -> Response:
         """Answer bars, oldest first."""
@@ -100,27 +104,30 @@ class Udf:
         if asked.pair not in self._ports.pairs.listed:
             return answers.json({"s": "error", "errmsg": "unknown_symbol"})
         bars: list[charts.CandleReply] = []
-        outcome = await self._read(asked, bars)
-        if isinstance(outcome, CallError) and outcome.code is not Code.CHART_DATA_NOT_FOUND:
-            return answers.json({"s": "error", "errmsg": outcome.message})
-        return answers.json(_columns(bars) if bars else await self._nothing(asked))
+        first, last = await self._read(asked, bars)
+        charge = of_charge(first)
+        if isinstance(last, CallError) and last.code is not Code.CHART_DATA_NOT_FOUND:
+            return answers.json({"s": "error", "errmsg": last.message}, charge=charge)
+        return answers.json(_columns(bars) if bars else await self._nothing(asked), charge=charge)
 
-    async def _read(self, asked: Asked, bars: list[charts.CandleReply]) -> Outcome:
-        """Fill `bars`, newest first, page by page; the client pays for the first. Return the last outcome."""
+    async def _read(self, asked: Asked, bars: list[charts.CandleReply]) -> tuple[Outcome, Outcome]:
+        """Fill `bars`, newest first, page by page; return the first outcome, which is charged, and the last."""
         wanted = min(asked.countback or MAX_BARS, MAX_BARS)
         given: dict[str, object] = {"pair": asked.pair, "interval": asked.interval, "to": _iso(asked.to_s)}
         if asked.countback is None:
             given["from"] = _iso(asked.from_s)
+        first: Outcome | None = None
         while True:
             limit = min(wanted - len(bars), charts.MAX_LIMIT)
             page = {**given, "limit": limit, "offset": len(bars)}
-            outcome = await (self._again(page) if bars else self._first(page))
+            outcome = await (self._again(page) if first else self._first(page))
+            first = first or outcome
             if not isinstance(outcome, Done):
-                return outcome
+                return first, outcome
             candles: Sequence[charts.CandleReply] = outcome.data.candles  # type: ignore[attr-defined] # an OhlcvReply
             bars += candles
             if len(candles) < limit or len(bars) >= wanted:
-                return outcome
+                return first, outcome
 
     async def _first(self, given: Mapping[str, object]) -> Outcome:
         return await answers.call(self._dispatcher, charts.SERVICE, "getOHLCV", given)
@@ -169,7 +176,7 @@ def _symbol(pair: str) -> dict[str, object]:
         "name": pair.upper(),
         "ticker": pair,
         "description": _description(pair),
-        "type": "crypto",
+        "type": TYPE,
         "session": "24x7",
         "timezone": "Etc/UTC",
         "exchange": EXCHANGE,
@@ -195,7 +202,7 @@ def _found(pair: str) -> dict[str, object]:
         "description": _description(pair),
         "exchange": EXCHANGE,
         "ticker": pair,
-        "type": "crypto",
+        "type": TYPE,
     }
 
 

@@ -5,6 +5,7 @@
 The rule: these are the methods under other names. The same checks, limits and caches; the answer is their data alone.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
@@ -20,8 +21,12 @@ from priceverse.rpc.ports import Ports
 from priceverse.services import charts, prices
 
 NUMBERS = ("limit", "offset")
+TIMES = ("from", "to")
 CANDLE_PARAMETERS = frozenset({"interval", "limit", "offset", "from", "to", "fill"})
 DEFAULT_INTERVAL = "1hour"
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
+_SPACE = re.compile(r" (?=[0-9]{2}:[0-9]{2}\Z)")
+"""What a query makes of the plus of a time's offset, unless somebody wrote it as %2B."""
 
 
 class Reads:
@@ -44,15 +49,14 @@ class Reads:
 
     async def candles(self, pair: str) -> Response:
         """Answer with candles, newest first."""
-        asked: dict[str, object] = {"interval": DEFAULT_INTERVAL, **dict(request.args.items())}
+        asked = {"interval": DEFAULT_INTERVAL, **dict(request.args.items())}
         unknown = asked.keys() - CANDLE_PARAMETERS
         if unknown:
             fault = CallError(Code.INVALID_PARAMETER, f"Unknown parameter: {min(unknown)[:64]}")
             return answers.refused(self._endpoint, fault)
-        for name in NUMBERS:
-            if str(given := asked.get(name, "")).isdecimal() and len(str(given)) < 10:
-                asked[name] = int(str(given))
-        return await self._told(charts.SERVICE, "getOHLCV", {"pair": pair, **asked})
+        numbers = {name: int(asked[name]) for name in NUMBERS if _WHOLE.fullmatch(asked.get(name, ""))}
+        times = {name: _SPACE.sub("+", asked[name]) for name in TIMES if name in asked}
+        return await self._told(charts.SERVICE, "getOHLCV", {"pair": pair, **asked, **numbers, **times})
 
     async def prices(self) -> Response:
         """Answer with the prices of all pairs, or of those asked for; those without a price say why."""

@@ -104,7 +104,7 @@ class WebSocket:
         try:
             head = await self._doors.identify(scope)
         except CallError as error:
-            await _refuse(error, self._doors.endpoint, send)
+            await refuse(error, self._doors.endpoint, send)
             return
         await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         code = await Session(self._doors, head, **scope["state"]).run(receive)
@@ -160,46 +160,50 @@ class Session:
             self._code = TRY_LATER
         else:
             self._calls += 1
+            self._begin(body, nursery)
+
+    def _begin(self, body: bytes, nursery: trio.Nursery) -> None:
+        """Begin to answer a call. A stream is known by its id at once: what cancels it may come right behind."""
+        request = envelope.parse(body, "")
+        call = request.content
+        if isinstance(call, CallError) or not self._doors.dispatcher.is_stream(call):
             nursery.start_soon(self._answer, body)
+        elif request.id in self._streams:
+            error = CallError(Code.BAD_REQUEST, "A stream with this id is open", {"path": "$.id"})
+            nursery.start_soon(self._end_call, self._doors.endpoint.reply(request, error, self._head).body)
+        else:
+            stream = self._streams[request.id] = trio.CancelScope()
+            nursery.start_soon(self._stream, request, call, stream)
 
     async def _answer(self, body: bytes) -> None:
-        """Answer a call; one that is a stream is followed to its end."""
+        await self._end_call((await self._doors.endpoint.invoke(body, self._head)).body)
+
+    async def _end_call(self, last: bytes) -> None:
         try:
-            request = envelope.parse(body, "")
-            if isinstance(request.content, Call) and self._doors.dispatcher.is_stream(request.content):
-                outcome = await self._stream(request, request.content)
-                if outcome is not None:
-                    await self._write(frame(self._doors.endpoint.reply(request, outcome, self._head).body))
-            else:
-                await self._write(frame((await self._doors.endpoint.invoke(body, self._head)).body))
+            await self._write(frame(last))
         finally:
             self._calls -= 1
             self._rest()
 
-    async def _stream(self, request: Request, call: Call) -> CallError | None:
-        """Follow prices until the stream ends; return why there is none."""
-        doors, client = self._doors, self._head.client
+    async def _stream(self, request: Request, call: Call, stream: trio.CancelScope) -> None:
+        """Follow prices until the stream ends, or say why there is none."""
         try:
-            pairs = await doors.dispatcher.subscribe(call)
-            doors.seats.check(client)
+            last = envelope.encode(await self._follow(request.id, call, stream))
         except CallError as error:
-            return error
-        if request.id in self._streams:
-            return CallError(Code.BAD_REQUEST, "A stream with this id is open", {"path": "$.id"})
-        self._calls -= 1  # it is a stream from here on, and not limited as a call
-        doors.seats.sit(client)
-        try:
-            await self._follow(request.id, pairs, call.timeout_s)
+            last = self._doors.endpoint.reply(request, error, self._head).body
         finally:
-            self._calls += 1
-            doors.seats.leave(client)
-        return None
+            del self._streams[request.id]
+        await self._end_call(last)
 
-    async def _follow(self, stream_id: str, pairs: frozenset[str], timeout_s: float | None) -> None:
-        ends_s = inf if timeout_s is None else trio.current_time() + timeout_s
-        broadcast = self._doors.broadcast
+    async def _follow(self, stream_id: str, call: Call, stream: trio.CancelScope) -> dict[str, object]:
+        """Send what changes until the stream ends; return what tells of that. Raises CallError if it cannot begin."""
+        broadcast, seats, client = self._doors.broadcast, self._doors.seats, self._head.client
+        pairs = await self._doors.dispatcher.subscribe(call)
+        seats.check(client)
+        seats.sit(client)
+        self._calls -= 1  # it is a stream from here on, and not limited as a call
         channel = broadcast.open(Frames(pairs, stream_id), self._write_now)
-        stream = self._streams[stream_id] = trio.CancelScope(deadline=ends_s)
+        stream.deadline = inf if call.timeout_s is None else trio.current_time() + call.timeout_s
         try:
             with stream:
                 while frames := await channel.next():
@@ -207,8 +211,9 @@ class Session:
                         await self._write(frames)
         finally:
             broadcast.leave(channel)
-            del self._streams[stream_id]
-        await self._say(_end(stream_id, closed=channel.closed, expired=trio.current_time() >= ends_s))
+            seats.leave(client)
+            self._calls += 1
+        return _end(stream_id, closed=channel.closed, expired=trio.current_time() >= stream.deadline)
 
     async def _leave(self, session: trio.CancelScope) -> None:
         """Send the client away when this process leaves, after its streams have been told."""
@@ -247,7 +252,7 @@ def _end(stream_id: str, *, closed: bool, expired: bool) -> dict[str, object]:
     return {"id": stream_id, "type": "error", "success": False, "error": {"code": code, "message": message}}
 
 
-async def _refuse(error: CallError, endpoint: Endpoint, send: ASGISendCallable) -> None:
+async def refuse(error: CallError, endpoint: Endpoint, send: ASGISendCallable) -> None:
     """Answer the handshake with an HTTP response."""
     reply = endpoint.refuse(error, Head())
     headers = [(name.encode(), value.encode()) for name, value in reply.headers]

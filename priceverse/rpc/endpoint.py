@@ -20,7 +20,7 @@ from priceverse.rpc.errors import CallError, Code
 from priceverse.rpc.limits import Quota
 
 MAX_SHOWN_CHARS = 128
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = ("Content-Type", "application/json")
 NO_STORE = ("Cache-Control", "no-store")
 
@@ -179,18 +179,21 @@ def _named(request: Request) -> str:
 
 def _of_outcome(outcome: Outcome) -> tuple[Header, ...]:
     """Return the headers that tell how long the answer is good, what it cost, and when to ask again."""
-    quota = () if outcome.quota is None else of_quota(outcome.quota)
     if isinstance(outcome, Done):
-        return (_cache_control(outcome.cache_s), *quota)
-    headers = [NO_STORE, *quota]
-    if outcome.code is Code.UNAUTHORIZED:
-        headers.append(("WWW-Authenticate", "Bearer"))
-    if outcome.retry_after_s is not None:
-        headers.append(("Retry-After", str(max(1, ceil(outcome.retry_after_s)))))
-    return tuple(headers)
+        return (_cache_control(outcome.cache_s), *of_charge(outcome))
+    challenge = (("WWW-Authenticate", "Bearer"),) if outcome.code is Code.UNAUTHORIZED else ()
+    return (NO_STORE, *challenge, *of_charge(outcome))
 
 
-def of_quota(quota: Quota) -> tuple[Header, Header]:
+def of_charge(outcome: Outcome) -> tuple[Header, ...]:
+    """Return the headers that tell what a call cost its client, and when a refused one is worth another try."""
+    quota = () if outcome.quota is None else _of_quota(outcome.quota)
+    if isinstance(outcome, Done) or outcome.retry_after_s is None:
+        return quota
+    return (*quota, ("Retry-After", str(max(1, ceil(outcome.retry_after_s)))))
+
+
+def _of_quota(quota: Quota) -> tuple[Header, Header]:
     """Return the headers that tell a client what it has left of a limited method."""
     policy, limit = quota.policy, quota.limit
     return (

@@ -59,11 +59,16 @@ async def root(nursery, tmp_path):
     nursery.start_soon(listener.serve, [trio.SocketListener(socket)], shown)
 
 
+OF_A_BODY = {"content-length", "content-type"}
+"""What an answer without one must not have."""
+
+
 async def test_a_price_is_read_kept_and_asked_about(client):
     reply = await client.get("/v2/prices/btc-usd")
     assert (reply.status_code, reply.json()["priceExact"]) == (200, "64000.12345678")
     again = await client.get("/v2/prices/btc-usd", headers={"If-None-Match": reply.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+    assert not OF_A_BODY & again.headers.keys()
     head = await client.head("/v2/prices/btc-usd")
     assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", reply.headers["etag"])
 
@@ -87,10 +92,18 @@ async def test_candles_are_those_of_the_database(client, connect):
 async def test_a_page_of_somebody_elses_may_call(client):
     origin = {"Origin": "https://page.example"}
     asked = origin | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
-    assert (await client.options("/netron/invoke", headers=asked)).status_code == 204
+    beforehand = await client.options("/netron/invoke", headers=asked)
+    assert beforehand.status_code == 204
+    assert not OF_A_BODY & beforehand.headers.keys()
     call = {"service": "PricesService", "method": "getPrice", "input": {"pair": "btc-usd"}}
     reply = await client.post("/netron/invoke", json=call, headers=origin)
     assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (200, "*")
+
+
+async def test_a_method_that_there_is_not_is_refused_with_those_that_there_are(client):
+    reply = await client.delete("/v2/prices", headers={"X-Request-ID": "mine"})
+    assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD, POST, OPTIONS")
+    assert (reply.headers["x-request-id"], reply.json()["id"]) == ("mine", "mine")
 
 
 async def test_the_metrics_are_the_roots_and_for_bearers(client, key, root):

@@ -181,7 +181,8 @@ async def test_another_path_is_no_websocket(handler):
     with pytest.raises(InvalidStatus) as refused:
         async with connected(handler, "/stream/prices"):
             pass
-    assert refused.value.response.status_code == 403
+    response = refused.value.response
+    assert (response.status_code, json.loads(response.body)["error"]["code"]) == (404, "404")
 
 
 async def test_a_key_that_is_not_known_is_refused(handler):
@@ -282,7 +283,10 @@ async def test_calls_are_charged_as_over_http(start, publish, two_streams, monke
 def masked(text: bytes, opcode=1):
     key = os.urandom(4)
     body = bytes(byte ^ key[i % 4] for i, byte in enumerate(text))
-    size = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126]) + len(text).to_bytes(2, "big")
+    if len(text) < 126:
+        size = bytes([0x80 | len(text)])
+    else:
+        size = bytes([0x80 | 126]) + len(text).to_bytes(2) if len(text) < 1 << 16 else b"\xff" + len(text).to_bytes(8)
     return bytes([0x80 | opcode]) + size + key + body
 
 
@@ -374,3 +378,36 @@ def unframed(said):
         if said[0] == 0x81:
             yield said[at : at + size]
         said = said[at + size :]
+
+
+async def test_who_says_too_much_at_once_is_sent_away_and_forgotten(handler, monkeypatch):
+    """More messages than wait for the session when it ends: nobody will ever hear them."""
+    monkeypatch.setattr(websocket, "MAX_CALLS", 0)
+    async with raw(handler) as stream:
+        await shake_hands(stream)
+        await stream.send_all(masked(json.dumps({"id": "1", **CALL}).encode()) * 500)
+        assert (await read_all(stream)).startswith(b"\x88\x02" + (1013).to_bytes(2))
+        await until(lambda: handler.connections == 0)
+
+
+async def test_a_client_that_does_not_take_its_leave_is_forgotten_too(handler):
+    """It follows prices, sends what is too large, and neither answers the close nor goes."""
+    async with raw(handler) as stream:
+        await shake_hands(stream)
+        await stream.send_all(masked(json.dumps({"id": "s", **STREAM}).encode()))
+        await stream.send_all(masked(b"x" * 70_000))
+        assert b"\x88\x02" + (1009).to_bytes(2) in await read_all(stream)
+        await until(lambda: handler.connections == 0)
+
+
+async def test_a_stream_may_be_cancelled_in_the_same_breath(handler):
+    cancelled = [{"id": f"s{i}", **STREAM} for i in range(60)]
+    said = [message for call in cancelled for message in (call, {"id": call["id"], "type": "cancel"})]
+    async with connected(handler) as client:
+        for message in said:
+            await client.say(**message)
+        heard = []
+        while heard.count("end") < len(cancelled):
+            heard.append((await client.hear())["type"])
+        await client.say(id="s0", **STREAM)
+        assert (await client.hear())["type"] == "data"

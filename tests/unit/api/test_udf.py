@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from priceverse.rpc.limits import Quota
 from tests.fakes.ports import NOW_MS, a_candle
 
 NOW_S = NOW_MS // 1000
@@ -95,3 +96,33 @@ async def test_before_everything_there_is_nothing(client):
 )
 async def test_a_wrong_question_is_told_in_the_body(client, query, errmsg):
     assert await ask(client, f"/udf/history?symbol=btc-usd&{query}") == {"s": "error", "errmsg": errmsg}
+
+
+class Ration:
+    """A limiter that lets a client make so many calls."""
+
+    def __init__(self, calls):
+        self.left = calls
+
+    def take(self, client, method, limit):
+        self.left -= 1
+        return Quota(method, limit, max(self.left, 0), 3.2, 0.0 if self.left >= 0 else 2.5)
+
+
+async def test_bars_tell_what_the_client_has_left(application, hours):
+    client = application(limiter=Ration(1), client="1.2.3.4").test_client()
+    bars = "/udf/history?symbol=btc-usd&resolution=60&from=-5&to=99999999999"
+    reply = await client.get(bars)
+    assert len(json.loads(await reply.get_data())["t"]) == 1401  # two pages for the price of one
+    assert reply.headers["RateLimit-Policy"] == '"getOHLCV";q=20;w=60'
+    assert (reply.headers["RateLimit"], "Retry-After" in reply.headers) == ('"getOHLCV";r=0;t=4', False)
+    refused = await client.get(bars)
+    assert json.loads(await refused.get_data())["s"] == "error"
+    assert (refused.headers["RateLimit"], refused.headers["Retry-After"]) == ('"getOHLCV";r=0;t=4', "3")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found"), [("exchange=Priceverse&type=crypto", 6), ("exchange=Binance", 0), ("type=stock", 0)]
+)
+async def test_search_keeps_to_the_exchange_and_the_type_chosen(client, chosen, found):
+    assert len(await ask(client, f"/udf/search?query=&{chosen}")) == found

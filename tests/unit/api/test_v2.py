@@ -29,6 +29,7 @@ async def test_who_has_it_already_is_told_so_until_it_changes(client, world):
     again = await client.get("/v2/prices/btc-usd", headers={"If-None-Match": f'"other", {etag}'})
     assert (again.status_code, await again.get_data(), again.headers["ETag"]) == (304, b"", etag)
     assert again.headers["Cache-Control"] == "public, max-age=5"
+    assert again.headers["Vary"] == "Accept-Encoding"
     world.live.put(a_price(price="64001.00000000"))
     assert (await client.get("/v2/prices/btc-usd", headers={"If-None-Match": etag})).status_code == 200
 
@@ -85,6 +86,18 @@ async def test_candles_take_the_methods_parameters(client, world):
     assert [each["close"] for each in said["candles"]] == [2.5, 3.5]
     assert said["pagination"] == {"total": 5, "limit": 2, "offset": 1}
     assert reply.headers["Cache-Control"] == "public, max-age=60"
+
+
+@pytest.mark.parametrize("offset", ["+03:00", "%2B03:00", "-02:30", "Z"])
+async def test_a_time_may_have_an_offset_as_people_type_it(client, world, offset):
+    """In a query a plus is a space."""
+    world.history.stored_candles = [a_candle(NOW_MS - hour * HOUR_MS) for hour in range(1, 6)]
+    assert (await client.get(f"/v2/candles/btc-usd?from=2025-12-31T00:00:00{offset}")).status_code == 200
+
+
+async def test_a_negative_number_is_called_what_it_is(client):
+    said = await told(await client.get("/v2/candles/btc-usd?limit=-1"))
+    assert said["error"]["message"] == "Invalid input: Expected `int` >= 1"
 
 
 async def test_the_interval_can_be_chosen(client, world):
