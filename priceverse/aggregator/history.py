@@ -17,15 +17,15 @@ import trio
 from priceverse.aggregator.patience import patiently
 from priceverse.bus import group
 from priceverse.bus.client import RedisDoor, RedisUnavailable
-from priceverse.bus.entries import StreamId
 from priceverse.db import commits
-from priceverse.db.commits import Fenced, Portion
+from priceverse.db.commits import Portion, Refused
 from priceverse.db.pool import Database, DatabaseUnavailable
 from priceverse.db.prices import HistoryRow
 from priceverse.log import get_logger
 from priceverse.metrics import catalogue as metric
 from priceverse.metrics import tally
 from priceverse.pricing.desk import Settled
+from priceverse.pricing.schedule import Grid, Position
 
 MAX_WAITING = 20_000
 """Instants kept while PostgreSQL is away: more than ten hours of four pairs every ten seconds."""
@@ -36,12 +36,12 @@ LOOK_EVERY_S = 2.0
 """So often storing is tried while there is nothing to store: a fault is known before the next instant meets it."""
 
 Store = Callable[[Sequence[Settled]], Awaitable[None]]
-Acknowledge = Callable[[Mapping[str, int]], Awaitable[None]]
+Acknowledge = Callable[[Mapping[str, Position]], Awaitable[None]]
 Tell = Callable[[str], None]
 
 
 async def commit(db: Database, settled: Sequence[Settled]) -> None:
-    """Store rows, candles and the positions they reach, all or nothing. Raises DatabaseUnavailable, Fenced.
+    """Store rows, candles and the positions they reach, all or nothing. Raises DatabaseUnavailable, Refused.
 
     Of nothing: find out whether there is room for something.
     """
@@ -59,32 +59,35 @@ def _portion(done: Settled) -> Portion:
         HistoryRow(row.pair, row.price, row.timestamp_ms, row.method, row.sources, row.volume, row.reasons)
         for row in done.rows
     )
-    return Portion(done.pair, str(StreamId.before(done.position_ms)), done.epoch, rows, done.candles)
+    return Portion(done.pair, done.since, done.until, done.epoch, rows, done.candles)
 
 
-def reach(settled: Sequence[Settled]) -> dict[str, int]:
+def reach(settled: Sequence[Settled]) -> dict[str, Position]:
     """Return the position that each pair has after `settled`, which are in order."""
-    return {done.pair: done.position_ms for done in settled}
+    return {done.pair: done.until for done in settled}
 
 
-async def acknowledge(door: RedisDoor, reached: Mapping[str, int]) -> None:
-    """Acknowledge what is stored; while Redis is away not even that: the next commit acknowledges these entries too."""
+async def acknowledge(door: RedisDoor, grid: Grid, reached: Mapping[str, Position]) -> None:
+    """Acknowledge what is stored; while Redis is away not even that: the next commit acknowledges these entries too.
+
+    What the next owner would need for rows and candles is kept: entries that are acknowledged may be trimmed.
+    """
     with suppress(RedisUnavailable):
-        for pair, position_ms in reached.items():
-            await group.acknowledge(door, pair, position_ms)
+        for pair, position in reached.items():
+            await group.acknowledge(door, pair, grid.spent_before_ms(position))
 
 
 class Outbox:
     """What is settled and not stored yet. `acknowledge` hears what is stored.
 
-    `store` hears of nothing now and then, too. It raises DatabaseUnavailable, and Fenced when a pair has a newer owner:
-    what waits of it is given up, and `fenced` hears its name.
+    `store` hears of nothing now and then, too. It raises DatabaseUnavailable, and Refused when what waits of a pair may
+    not be stored: that is given up, and `refused` hears its name.
     """
 
-    def __init__(self, store: Store, acknowledge: Acknowledge, fenced: Tell = lambda _: None) -> None:
+    def __init__(self, store: Store, acknowledge: Acknowledge, refused: Tell = lambda _: None) -> None:
         self._store = store
         self._acknowledge = acknowledge
-        self._fenced = fenced
+        self._refused = refused
         self._waiting: deque[Settled] = deque()
         self._filled = trio.Event()
         self._stored = trio.Event()
@@ -123,9 +126,10 @@ class Outbox:
     async def _send(self, batch: Sequence[Settled]) -> None:
         try:
             await patiently(lambda: self._attempt(batch), task="history")
-        except Fenced as fenced:
-            self.discard({fenced.pair})
-            self._fenced(fenced.pair)
+        except Refused as refused:
+            get_logger().warning("history_refused", pair=refused.pair, reason=str(refused))
+            self.discard({refused.pair})
+            self._refused(refused.pair)
             return
         self._remove(batch)
         await self._acknowledge(reach(batch))

@@ -10,7 +10,7 @@ second host is a hot standby. The rule: nothing is lost or counted twice, whatev
 
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import trio
 
@@ -33,6 +33,7 @@ from priceverse.log import get_logger
 from priceverse.pricing.desk import Desk, Seat
 from priceverse.pricing.pricer import PairPricer
 from priceverse.pricing.reference import Reference
+from priceverse.pricing.schedule import Position
 
 FLUSH_S = 5.0
 """How long giving a pair up waits for its history; its next owner computes what was not stored."""
@@ -46,11 +47,11 @@ ASK_EVERY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A leased pair: our fencing number, and the stream time up to which its history is done."""
+    """A leased pair: our fencing number, and how far its history is."""
 
     pair: str
     epoch: int
-    position_ms: int
+    position: Position
 
 
 class Ownership:
@@ -156,19 +157,17 @@ class Ownership:
         """Fence former owners off and learn up to where the pair's history is done."""
         begin_ms = now_ms() - self._grid.window_ms
         try:
-            begin = str(StreamId.before(begin_ms))
+            begin = self._grid.position_at(begin_ms)
             claimed = await commits.claim(self._db, pair, number, begin)
             if claimed.beaten_by is not None:  # Redis was emptied, and counts from 1 again
                 above = claimed.beaten_by
                 raised = await patiently(lambda: self._leases.number_above(pair, above), task="fence")
                 number = raised or number
                 claimed = await commits.claim(self._db, pair, number, begin)
-            stored_ms = StreamId.parse(claimed.stream_id).ms + 1
         except DatabaseUnavailable as error:
             get_logger().warning("checkpoint_unreadable", error=str(error), pair=pair)
-            stored_ms = await self._unacknowledged(pair, begin_ms)
-        kept_ms = now_ms() - self._settings.aggregation.stream_keep_s * 1000
-        return _Claim(pair, number, min(max(stored_ms, kept_ms), now_ms()))
+            return _Claim(pair, number, self._grid.position_at(await self._unacknowledged(pair, begin_ms)))
+        return _Claim(pair, number, claimed.position)
 
     async def _unacknowledged(self, pair: str, begin_ms: int) -> int:
         """Redis's own word, where PostgreSQL is away: what nobody acknowledged was not stored."""
@@ -180,20 +179,20 @@ class Ownership:
         market = plan.reference(self._settings)
         if market is None or not any(plan.market(self._settings, claim.pair).needs_conversion for claim in claims):
             return
-        open_ms = [self._grid.closes_ms(seat.pricer.oldest_open_ms) - 1 for seat in self._desk.seats.values()]
-        position_ms = min(*(claim.position_ms for claim in claims), *open_ms, now_ms())
-        if self._desk.reference and self._desk.reference.serves(position_ms):
+        open_ms = [seat.pricer.oldest_open_ms for seat in self._desk.seats.values()]
+        first_ms = min([*(self._grid.belongs_to(claim.position.instant_ms) for claim in claims), *open_ms])
+        if self._desk.reference and self._desk.reference.serves(first_ms):
             return
-        reference = Reference(market, self._grid, position_ms)
-        followed = self._followed(reference.pricer, reference.since_ms)
+        reference = Reference(market, self._grid, first_ms)
+        followed = self._followed(reference.pricer, reference.begun)
         await followed.catch_up(self._door)
         async with self._reading.between:
             self._desk.reference, self._reading.reference = reference, followed
 
     async def _seat(self, claim: _Claim) -> None:
         pair, derived = claim.pair, self._settings.derived_pairs(claim.pair)
-        pricer = PairPricer(plan.market(self._settings, pair), self._grid, claim.position_ms)
-        seat, followed = Seat(pricer, derived, claim.epoch), self._followed(pricer, claim.position_ms)
+        pricer = PairPricer(plan.market(self._settings, pair), self._grid, claim.position)
+        seat, followed = Seat(pricer, derived, claim.epoch), self._followed(pricer, claim.position)
         before = await patiently(lambda: prices.current(self._door, (pair, *derived)), task="restore")
         seat.restored = tuple(before.values())
         replayed = await followed.catch_up(self._door)
@@ -205,9 +204,9 @@ class Ownership:
             followed.since = followed.cursor
             self._desk.seats[pair], self._reading.owned[pair] = seat, followed
             self._preview.give_up({pair})
-        get_logger().info("pair_taken_over", **asdict(claim), replayed=replayed)
+        get_logger().info(
+            "pair_taken_over", pair=pair, epoch=claim.epoch, **claim.position._asdict(), replayed=replayed
+        )
 
-    def _followed(self, pricer: PairPricer, position_ms: int) -> Followed:
-        kept_ms = now_ms() - self._settings.aggregation.stream_keep_s * 1000
-        needed_ms = self._grid.needed_from_ms(position_ms)
-        return Followed(pricer, StreamId.before(max(needed_ms, kept_ms)))
+    def _followed(self, pricer: PairPricer, position: Position) -> Followed:
+        return Followed(pricer, StreamId.before(self._grid.needed_from_ms(position)))

@@ -21,6 +21,7 @@ from priceverse.pricing.convert import Rates
 from priceverse.pricing.desk import Desk, Seat
 from priceverse.pricing.pricer import PairPricer
 from priceverse.pricing.reference import Reference
+from priceverse.pricing.schedule import Position
 
 READ_EVERY_S = 0.1
 
@@ -57,8 +58,8 @@ class Preview:
         for each in followed:
             await each.catch_up(self._door)
         for pair in pairs:
-            position_ms = now_ms() - self._grid.interval_ms  # so that the window of now is a whole one
-            own = self._followed(PairPricer(plan.market(self._settings, pair), self._grid, position_ms), position_ms)
+            position = self._grid.position_at(now_ms() - self._grid.interval_ms)  # the window of now is a whole one
+            own = self._followed(PairPricer(plan.market(self._settings, pair), self._grid, position), position)
             await own.catch_up(self._door)
             self._desk.seats[pair] = Seat(own.pricer, self._settings.derived_pairs(pair))
             self._wake()
@@ -76,7 +77,7 @@ class Preview:
         if market is None or not any(plan.market(self._settings, pair).needs_conversion for pair in pairs):
             return []
         reference = self._desk.reference = Reference(market, self._grid, now_ms())
-        return [self._followed(reference.pricer, reference.since_ms)]
+        return [self._followed(reference.pricer, reference.begun)]
 
-    def _followed(self, pricer: PairPricer, position_ms: int) -> Followed:
-        return Followed(pricer, StreamId.before(self._grid.needed_from_ms(position_ms)))
+    def _followed(self, pricer: PairPricer, position: Position) -> Followed:
+        return Followed(pricer, StreamId.before(self._grid.needed_from_ms(position)))

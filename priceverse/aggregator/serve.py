@@ -60,7 +60,8 @@ async def serve(settings: Settings, duties: Duties) -> None:
         def missed(pair: str) -> None:
             ownership.miss(pair)
 
-        outbox = Outbox(partial(history.commit, db), partial(history.acknowledge, door), missed)
+        acknowledge = partial(history.acknowledge, door, plan.grid(settings))
+        outbox = Outbox(partial(history.commit, db), acknowledge, missed)
         publisher = Publisher((desk, taking_over), live_door, leases.is_sure)
         preview = Preview(settings, taking_over, door, publisher.wake)
 

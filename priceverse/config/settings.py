@@ -168,12 +168,7 @@ class Pair(Section):
 class Aggregation(Section):
     interval: int = Field(10_000, ge=1000, le=3_600_000, description="Grid of price_history rows, ms.")
     window_size: int = Field(30_000, ge=1000, le=3_600_000, description="Length of the price window, ms.")
-    lateness_ms: int = Field(
-        5000,
-        ge=0,
-        le=60_000,
-        description="How long a history row waits for late trades. A change may count those of 10 s twice in candles.",
-    )
+    lateness_ms: int = Field(5000, ge=0, le=60_000, description="How long a history row waits for late trades.")
     lease_ms: int = Field(10_000, ge=1000, le=60_000, description="An owner not heard of for so long loses its pairs.")
     candle_lateness_ms: int = Field(3_600_000, ge=0, le=86_400_000, description="An older trade enters no candle, ms.")
     publish_interval_ms: int = Field(250, ge=20, le=10_000, description="Shortest time between live prices of a pair.")

@@ -2,9 +2,9 @@
 
     claim (at takeover) ─▶ epoch and position ─▶ commit: locked ─ fenced? ─ new? ─▶ rows, candles, checkpoint
 
-Candles are sums, so adding a portion twice would double it. The rule: a portion is stored if and only if it lies after
-the checkpoint, under the lock of the checkpoint; so it may be sent again when its fate is not known, and whoever lost a
-pair to a newer owner stores nothing.
+Candles are sums, so adding a portion twice would double it. The rule: a portion is stored if and only if all of it lies
+after the checkpoint, under the lock of the checkpoint; so it may be sent again when its fate is not known, whoever cuts
+portions by other settings doubles nothing, and whoever lost a pair to a newer owner stores nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,25 @@ from priceverse.db.instants import to_datetime
 from priceverse.db.pool import Database
 from priceverse.db.prices import HistoryRow
 from priceverse.model.candle import Candle, merged
+from priceverse.pricing.schedule import Position
 
-_BEGINNING = "0-0"
-"""The position of a pair that nobody claimed."""
+_UNCLAIMED = "0-0"
+"""The stream id of a pair that nobody claimed."""
+
+_LAST = 2**64 - 1
+"""The highest number that an entry has within its millisecond."""
 
 _MAKE = """
     INSERT INTO checkpoint (pair, stream_id, epoch) SELECT pair, '0-0', 0 FROM unnest(%s::pair_symbol[]) AS pair
     ON CONFLICT (pair) DO NOTHING
 """
 _HOLD = """
-    SELECT pair::text, stream_id, epoch FROM checkpoint WHERE pair = ANY (%s::pair_symbol[]) ORDER BY pair FOR UPDATE
+    SELECT pair::text, stream_id, lateness_ms, epoch FROM checkpoint WHERE pair = ANY (%s::pair_symbol[])
+    ORDER BY pair FOR UPDATE
 """
-_ADVANCE = "UPDATE checkpoint SET stream_id = %s, epoch = %s, updated_at = now() WHERE pair = %s::pair_symbol"
+_ADVANCE = """
+    UPDATE checkpoint SET stream_id = %s, lateness_ms = %s, epoch = %s, updated_at = now() WHERE pair = %s::pair_symbol
+"""
 _READ = "SELECT pair::text, stream_id FROM checkpoint WHERE pair = ANY (%s::pair_symbol[]) AND stream_id <> '0-0'"
 _ADD = """
     INSERT INTO price_history_5min AS mine (
@@ -72,13 +79,14 @@ _FILL_ROOM = "INSERT INTO room VALUES (0)"
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """What the stream of `pair` came to up to and including `stream_id`, since the portion before.
+    """What the stream of `pair` came to between two positions.
 
     `rows` and `candles` are of the pair and of those derived from it. `epoch` is the owner's fencing number.
     """
 
     pair: str
-    stream_id: str
+    since: Position
+    until: Position
     epoch: int = 0
     rows: tuple[HistoryRow, ...] = ()
     candles: tuple[Candle, ...] = ()
@@ -88,19 +96,27 @@ class Portion:
 class Claimed:
     """A pair's position when it was claimed. Not claimed: `beaten_by` is as high."""
 
-    stream_id: str
+    position: Position
     beaten_by: int | None = None
 
 
-class Fenced(Exception):  # noqa: N818 - reads as the state it reports
-    """A newer owner of `pair` is known: nothing was stored, and nothing may be."""
+class Refused(Exception):  # noqa: N818 - reads as the state it reports
+    """Nothing was stored, and what was sent of `pair` may never be."""
 
-    def __init__(self, pair: str, epoch: int) -> None:
-        super().__init__(f"{pair}: epoch {epoch} is over")
+    def __init__(self, pair: str, reason: str) -> None:
+        super().__init__(f"{pair}: {reason}")
         self.pair = pair
 
 
-async def claim(db: Database, pair: str, epoch: int, begin: str = _BEGINNING) -> Claimed:
+class Fenced(Refused):
+    """A newer owner of the pair is known."""
+
+
+class Overlapping(Refused):
+    """A portion has something in it that is stored already and something that is not: take the pair over again."""
+
+
+async def claim(db: Database, pair: str, epoch: int, begin: Position) -> Claimed:
     """Take a pair over as its owner number `epoch`, so that no former owner can store anything from now on.
 
     A pair that was never claimed is at `begin`, for every later owner too. Refused where a number as high is known:
@@ -112,7 +128,7 @@ async def claim(db: Database, pair: str, epoch: int, begin: str = _BEGINNING) ->
 async def commit(db: Database, portions: Sequence[Portion]) -> None:
     """Store portions, those of each pair in order, all or nothing; what is stored already is left out.
 
-    Raises DatabaseUnavailable, when the commit may have happened, and Fenced.
+    Raises DatabaseUnavailable, when the commit may have happened, and Refused.
     """
     instants_ms = {row.timestamp_ms for portion in portions for row in portion.rows}
     instants_ms |= {candle.start_ms for portion in portions for candle in portion.candles}
@@ -130,27 +146,24 @@ async def checkpoints(db: Database, pairs: Sequence[str]) -> Mapping[str, str]:
     return dict(found)
 
 
-def _claim(connection: psycopg.Connection, pair: str, epoch: int, begin: str) -> Claimed:
-    stream_id, known = _hold(connection, [pair])[pair]
-    position = begin if stream_id == _BEGINNING else stream_id
-    if known >= epoch:
-        return Claimed(position, beaten_by=known)
-    connection.execute(_ADVANCE, (position, epoch, pair))
+def _claim(connection: psycopg.Connection, pair: str, epoch: int, begin: Position) -> Claimed:
+    held = _hold(connection, [pair])[pair]
+    position = held.position(begin) or begin
+    if held.epoch >= epoch:
+        return Claimed(position, beaten_by=held.epoch)
+    connection.execute(_ADVANCE, (*_stored(position), epoch, pair))
     return Claimed(position)
 
 
 def _commit(connection: psycopg.Connection, portions: Sequence[Portion]) -> None:
     held = _hold(connection, sorted({portion.pair for portion in portions}))
-    for portion in portions:
-        if held[portion.pair][1] > portion.epoch:
-            raise Fenced(portion.pair, portion.epoch)
-    new = [portion for portion in portions if _place(portion.stream_id) > _place(held[portion.pair][0])]
+    new = [portion for portion in portions if held[portion.pair].lacks(portion)]
     prices.write(connection, [row for portion in new for row in portion.rows])
     candles = merged(candle for portion in new for candle in portion.candles)
     if candles:
         connection.execute(_ADD, _columns(candles))
     for last in {portion.pair: portion for portion in new}.values():
-        connection.execute(_ADVANCE, (last.stream_id, last.epoch, last.pair))
+        connection.execute(_ADVANCE, (*_stored(last.until), last.epoch, last.pair))
 
 
 def _look(connection: psycopg.Connection) -> None:
@@ -158,15 +171,45 @@ def _look(connection: psycopg.Connection) -> None:
     connection.execute(_FILL_ROOM)
 
 
-def _hold(connection: psycopg.Connection, pairs: list[str]) -> dict[str, tuple[str, int]]:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A checkpoint as it is stored, and locked."""
+
+    stream_id: str
+    lateness_ms: int | None
+    epoch: int
+
+    def position(self, like: Position) -> Position | None:
+        """Return where the pair is, None if nobody claimed it; one stored without its lateness has that of `like`."""
+        if self.stream_id == _UNCLAIMED:
+            return None
+        stream_ms = int(self.stream_id.partition("-")[0]) + 1
+        lateness_ms = like.stream_ms - like.instant_ms if self.lateness_ms is None else self.lateness_ms
+        return Position(stream_ms, stream_ms - lateness_ms)
+
+    def lacks(self, portion: Portion) -> bool:
+        """Tell whether a portion is new. Raises Fenced, and Overlapping where a part of it is not."""
+        if self.epoch > portion.epoch:
+            raise Fenced(portion.pair, f"epoch {portion.epoch} is over")
+        position = self.position(portion.until)
+        if position is None:
+            return True
+        if position.covers(portion.until):
+            return False
+        if not portion.since.covers(position):
+            raise Overlapping(portion.pair, f"{portion.since} to {portion.until}, and {position} is stored")
+        return True
+
+
+def _hold(connection: psycopg.Connection, pairs: list[str]) -> dict[str, _Held]:
     """Lock the checkpoints of pairs, in one order for everybody, and return where they stand."""
     connection.execute(_MAKE, (pairs,))
-    return {pair: (stream_id, epoch) for pair, stream_id, epoch in connection.execute(_HOLD, (pairs,))}
+    return {pair: _Held(*found) for pair, *found in connection.execute(_HOLD, (pairs,))}
 
 
-def _place(stream_id: str) -> tuple[int, int]:
-    ms, _, sequence = stream_id.partition("-")
-    return int(ms), int(sequence)
+def _stored(position: Position) -> tuple[str, int]:
+    """Return a position as the table has it: the highest stream id below, and the lateness."""
+    return f"{position.stream_ms - 1}-{_LAST}", position.stream_ms - position.instant_ms
 
 
 def _columns(candles: Sequence[Candle]) -> tuple[list[object], ...]:

@@ -19,23 +19,27 @@ from priceverse.pricing.index import Verdict
 from priceverse.pricing.pricer import PairPricer, Snapshot
 from priceverse.pricing.reference import Reference
 from priceverse.pricing.render import Moment, Outcome, Row, price, row
-from priceverse.pricing.schedule import Pace
+from priceverse.pricing.schedule import Pace, Position
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An instant of a pair that is final: its rows (none without a price), and the stream time it was complete at.
+    """An instant of a pair that is final: its rows (none without a price), and what it adds to the buckets of candles.
 
-    `candles` are what it adds to the buckets of its trades. Once all of it is stored, entries with ids below
-    `position_ms` are done with. `epoch` is the fencing number of the owner who computed it.
+    It brings the pair from `since` to `until`. `epoch` is the fencing number of the owner who computed it.
     """
 
     pair: str
-    instant_ms: int
-    position_ms: int
+    since: Position
+    until: Position
     rows: tuple[Row, ...]
     candles: tuple[Candle, ...] = ()
     epoch: int = 0
+
+    @property
+    def instant_ms(self) -> int:
+        """The instant."""
+        return self.until.instant_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,7 @@ class Desk:
             verdict = pricer.verdict_at(snapshot, self._conversion(snapshot.instant_ms))
             rows = self._rows(seat, snapshot.instant_ms, verdict) if verdict.index else ()
             found = self._candles(seat, snapshot, verdict) if snapshot.parts else ()
-            position_ms = pricer.grid.closes_ms(snapshot.instant_ms)
-            yield Settled(pricer.pair, snapshot.instant_ms, position_ms, rows, found, seat.epoch)
+            yield Settled(pricer.pair, snapshot.since, snapshot.until, rows, found, seat.epoch)
 
     def _conversion(self, instant_ms: int) -> Decimal | None:
         return self.reference.at(instant_ms) if self.reference else None

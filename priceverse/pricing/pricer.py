@@ -17,7 +17,7 @@ from priceverse.pricing.entry import Entry, EntryId
 from priceverse.pricing.index import Rules, Verdict, judge
 from priceverse.pricing.known import Known
 from priceverse.pricing.panes import Panes, Part
-from priceverse.pricing.schedule import SKEW_MS, Grid
+from priceverse.pricing.schedule import SKEW_MS, Grid, Position
 from priceverse.pricing.venue import Level, Venue, venue
 from priceverse.pricing.window import Tape, Tick, Window
 
@@ -38,17 +38,27 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The window that ends at an instant of the grid, by venue, and what the instant adds to candles."""
+    """The window that ends at an instant of the grid, by venue, and what candles gain from `since` to `until`."""
 
-    instant_ms: int
+    since: Position
+    until: Position
     levels: Mapping[str, tuple[Level, ...]]
     parts: Sequence[Part] = ()
 
+    @property
+    def instant_ms(self) -> int:
+        """The instant."""
+        return self.until.instant_ms
+
 
 class PairPricer:
-    """Follows one stream from `position_ms` (stream time) on: earlier instants of the grid are done already."""
+    """Follows one stream from a position on: what is done there is read again only to be known.
 
-    def __init__(self, market: Market, grid: Grid, position_ms: int) -> None:
+    No instant closes before all of the stream is read that is done with. So the next position covers this one, also
+    where another grid brought the pair here.
+    """
+
+    def __init__(self, market: Market, grid: Grid, position: Position) -> None:
         self.market = market
         self.grid = grid
         self.last_id: EntryId = (0, 0)
@@ -59,13 +69,13 @@ class PairPricer:
         self.late = 0
         self.fresh = False
         self.waiting_since_ms: int | None = None
-        self._next_ms = grid.first_after(position_ms)
-        self._closes_ms = grid.closes_ms(self._next_ms)
-        self._since_ms = self._closes_ms - grid.interval_ms  # what came before was added to candles, if it was ripe
+        self._begun = self._done = position
+        self._next_ms = grid.belongs_to(position.instant_ms)
+        self._closes_ms = self._completion_ms(self._next_ms)
         self._floor_ms = grid.floor_ms(self._next_ms)
         self._known = Known()
         self._ripening: defaultdict[int, list[Tick]] = defaultdict(list)  # by the instant that adds them
-        self._added: list[Tick] = []  # in the first window, and added to candles before `position_ms`
+        self._added: list[Tick] = []  # in the first window, and in candles before our time
         self._panes = Panes(grid)
         self._tape = Tape(self._next_ms - grid.window_ms)
         self._live = Window(self._tape, self._tape.floor_ms)
@@ -104,7 +114,7 @@ class PairPricer:
             self.refused[self._refusal(ms, stream_ms)] += 1
         elif not self._known.add(exchange, trade_id, ms):
             self.refused["duplicate"] += 1
-        elif stream_ms >= self._since_ms or ms >= self._tape.floor_ms:  # else read again only to be known
+        elif ms >= self._tape.floor_ms or not self._is_done(ms, stream_ms):
             self._admit(Tick.of(entry), ms, stream_ms, received_ms)
 
     def reach(self, stream_ms: int) -> None:
@@ -115,7 +125,7 @@ class PairPricer:
                 self._next_ms = self.grid.first_after(stream_ms) - self.grid.interval_ms
             self._close(self._next_ms)
             self._next_ms += self.grid.interval_ms
-            self._closes_ms = self.grid.closes_ms(self._next_ms)
+            self._closes_ms = self._completion_ms(self._next_ms)
 
     def verdict_at(self, snapshot: Snapshot, conversion: Decimal | None) -> Verdict:
         """Judge a snapshot. Without memory of earlier ones: a row of history is a function of its window."""
@@ -132,6 +142,13 @@ class PairPricer:
         self.fresh = False
         return found
 
+    def _completion_ms(self, instant_ms: int) -> int:
+        return max(self.grid.closes_ms(instant_ms), self._begun.stream_ms)
+
+    def _is_done(self, ms: int, stream_ms: int) -> bool:
+        """Tell whether a trade was added to candles before our time."""
+        return stream_ms < self._begun.stream_ms and ms < self._begun.instant_ms
+
     def _is_silent(self) -> bool:
         return self._tape.is_empty and self._panes.is_empty and not self._ripening
 
@@ -144,7 +161,7 @@ class PairPricer:
         is_recent = ms >= self._tape.floor_ms
         if ms >= self._next_ms:
             self._ripening[self.grid.belongs_to(ms)].append(tick)
-        elif stream_ms >= self._since_ms or ms >= self._next_ms - self.grid.interval_ms:
+        elif not self._is_done(ms, stream_ms):
             self._ripening[self._next_ms].append(tick)
             self.late += not is_recent
         elif is_recent:
@@ -161,7 +178,8 @@ class PairPricer:
         self._panes.add(self._added, start_ms)
         self._added.clear()
         parts = self._panes.add(self._ripening.pop(instant_ms, ()), start_ms)
-        self.closed.append(Snapshot(instant_ms, self._panes.levels(instant_ms), parts))
+        since, self._done = self._done, Position(self._completion_ms(instant_ms), instant_ms)
+        self.closed.append(Snapshot(since, self._done, self._panes.levels(instant_ms), parts))
         self._panes.forget(start_ms + self.grid.interval_ms)
         self._floor_ms = self.grid.floor_ms(instant_ms + self.grid.interval_ms)
         self._known.forget(self._floor_ms)

@@ -11,26 +11,25 @@ from decimal import Decimal
 
 from priceverse.pricing.convert import REFERENCE_MAX_AGE_MS, Conversions, conversion
 from priceverse.pricing.pricer import Market, PairPricer
-from priceverse.pricing.schedule import Grid
+from priceverse.pricing.schedule import Grid, Position
 
 
 class Reference:
-    """Follows the reference pair's stream from far enough back to convert every instant after `position_ms`."""
+    """Follows the reference pair's stream from far enough back to convert every instant from `first_ms` on."""
 
-    def __init__(self, market: Market, grid: Grid, position_ms: int) -> None:
-        self.since_ms = self.earlier(grid, position_ms)
-        self.pricer = PairPricer(market, grid, self.since_ms)
+    def __init__(self, market: Market, grid: Grid, first_ms: int) -> None:
+        self.begun = self.earlier(grid, first_ms)
+        self.pricer = PairPricer(market, grid, self.begun)
         self._conversions = Conversions()
         self._live: tuple[Decimal, int] | None = None
 
     @staticmethod
-    def earlier(grid: Grid, position_ms: int) -> int:
-        """Return the position from which the reference must be followed to serve rows after `position_ms`.
+    def earlier(grid: Grid, first_ms: int) -> Position:
+        """Return the position from which the reference must be followed to serve the instants from `first_ms` on.
 
         A late trade of a candle is converted by the instant that it belongs to.
         """
-        oldest_ms = grid.floor_ms(grid.first_after(position_ms))
-        return oldest_ms - REFERENCE_MAX_AGE_MS - grid.interval_ms
+        return grid.position_at(grid.floor_ms(first_ms) - REFERENCE_MAX_AGE_MS - grid.interval_ms)
 
     def settle(self) -> None:
         """Work out the conversions of the instants that are complete by now."""
@@ -57,11 +56,11 @@ class Reference:
             return None
         return self._live[0]
 
-    def serves(self, position_ms: int) -> bool:
-        """Tell whether rows after `position_ms` can be served: this follows the reference from far enough back."""
-        return self.since_ms <= self.earlier(self.pricer.grid, position_ms)
+    def serves(self, first_ms: int) -> bool:
+        """Tell whether the instants from `first_ms` on can be served: this follows the reference from early enough."""
+        return self.begun <= self.earlier(self.pricer.grid, first_ms)
 
     def forget(self, before_ms: int) -> None:
         """Drop what neither an instant from `before_ms` on nor a trade that is added with it can need."""
-        self.since_ms = max(self.since_ms, self.earlier(self.pricer.grid, self.pricer.grid.closes_ms(before_ms) - 1))
+        self.begun = max(self.begun, self.earlier(self.pricer.grid, before_ms))
         self._conversions.forget(self.pricer.grid.floor_ms(before_ms))

@@ -61,12 +61,13 @@ class Replay:
             yield from self._reach(self._closes_ms + 2 * self._grid.interval_ms)
 
     def _open(self, first_ms: int) -> None:
-        position_ms = first_ms - 1
-        self._closes_ms = self._grid.closes_ms(self._grid.first_after(position_ms))
+        position = self._grid.position_at(first_ms - 1)
+        next_ms = self._grid.belongs_to(position.instant_ms)
+        self._closes_ms = self._grid.closes_ms(next_ms)
         if REFERENCE_PAIR in self._markets:
-            self._desk.reference = Reference(self._markets[REFERENCE_PAIR], self._grid, position_ms)
+            self._desk.reference = Reference(self._markets[REFERENCE_PAIR], self._grid, next_ms)
         for pair in sorted(self._markets):
-            pricer = PairPricer(self._markets[pair], self._grid, position_ms)
+            pricer = PairPricer(self._markets[pair], self._grid, position)
             self._desk.seats[pair] = Seat(pricer, tuple(self._derived.get(pair, ())))
 
     def _entry(self, trade: Recorded) -> Entry:

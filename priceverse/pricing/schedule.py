@@ -6,9 +6,25 @@ the rule is that history is a function of the stream.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SKEW_MS = 10_000
 """A trade's own time may be so far ahead of its arrival in the stream; more is refused."""
+
+
+class Position(NamedTuple):
+    """How far the history of a pair is, whatever the settings that brought it there.
+
+    Its rows up to `instant_ms` are made, and in candles are exactly those of its trades that are older than
+    `instant_ms` and reached the stream before `stream_ms`.
+    """
+
+    stream_ms: int
+    instant_ms: int
+
+    def covers(self, other: "Position") -> bool:
+        """Tell whether everything that is done at `other` is done here."""
+        return self.stream_ms >= other.stream_ms and self.instant_ms >= other.instant_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +48,27 @@ class Grid:
         """Return the first instant that is not complete at stream time `position_ms`."""
         return ((position_ms - self.lateness_ms) // self.interval_ms + 1) * self.interval_ms
 
-    def needed_from_ms(self, position_ms: int) -> int:
-        """Return the stream time from which entries matter to what is not complete at `position_ms`.
+    def position_at(self, stream_ms: int) -> Position:
+        """Return the position of a pair with these settings that has done everything up to a stream time."""
+        return Position(stream_ms, stream_ms - self.lateness_ms)
+
+    def needed_from_ms(self, position: Position) -> int:
+        """Return the stream time from which entries matter to what is not done at `position`.
 
         That is where the first trade may have come that could be repeated now.
         """
-        return self.floor_ms(self.first_after(position_ms)) - SKEW_MS
+        return self.floor_ms(self.belongs_to(position.instant_ms)) - SKEW_MS
+
+    def spent_before_ms(self, position: Position) -> int:
+        """Return the stream time before which no entry matters to rows and candles after `position`."""
+        return position.instant_ms - max(self.window_ms, SKEW_MS)
 
     def floor_ms(self, instant_ms: int) -> int:
         """Return how old a trade may be that arrives before an instant is complete, and after the one before it is."""
         return instant_ms - max(self.window_ms, self.candle_lateness_ms)
 
     def belongs_to(self, at_ms: int) -> int:
-        """Return the first instant after a trade's time: the first row that it counts in."""
+        """Return the first instant after a time: the first row that a trade of it counts in."""
         return (at_ms // self.interval_ms + 1) * self.interval_ms
 
 

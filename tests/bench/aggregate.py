@@ -73,7 +73,7 @@ def fill(client: redis.Redis, trades: int) -> int:
 async def ours(settings: Redis, start_ms: int, trades: int) -> float:
     """Return trades per second through the aggregator's reading path."""
     market = Market(PAIR, dict.fromkeys(VENUES, Quote.USD), Rules())
-    pricer = PairPricer(market, Grid(), start_ms)
+    pricer = PairPricer(market, Grid(), Grid().position_at(start_ms))
     desk = Desk(Pace(), Rates())
     desk.seats[PAIR] = Seat(pricer)
     followed, rows, live, candles = Followed(pricer, StreamId(0, 0)), 0, 0, 0
@@ -103,7 +103,7 @@ def growing(trades: int) -> None:
     prices = [Decimal(random.randrange(6_399_000, 6_401_000)).scaleb(-2) for _ in range(2000)]
     for span_ms in spans_ms:
         market = Market(PAIR, dict.fromkeys(VENUES, Quote.USD), Rules())
-        pricer, desk, most = PairPricer(market, Grid(), 1_800_000_000_000), Desk(Pace(), Rates()), 0
+        pricer, desk, most = PairPricer(market, Grid(), Grid().position_at(1_800_000_000_000)), Desk(Pace(), Rates()), 0
         desk.seats[PAIR] = Seat(pricer)
         entries = []
         for number in range(trades):

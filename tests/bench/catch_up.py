@@ -38,6 +38,7 @@ from priceverse.pricing.desk import Desk, Seat, Settled
 from priceverse.pricing.entry import Entry
 from priceverse.pricing.pricer import PairPricer
 from priceverse.pricing.reference import Reference
+from priceverse.pricing.schedule import Position
 
 PAIRS = ("btc-usd", "eth-usd", "xmr-usd", "usdt-usd")
 LEVELS = {"btc-usd": Decimal(64000), "eth-usd": Decimal(3000), "xmr-usd": Decimal(150), "usdt-usd": Decimal("0.9993")}
@@ -74,8 +75,9 @@ def settled(settings: Settings, start_ms: int, seconds: int, per_s: int) -> list
     grid, desk = plan.grid(settings), Desk(plan.pace(settings), Rates())
     reference = plan.reference(settings)
     assert reference is not None
-    desk.reference = Reference(reference, grid, start_ms)
-    desk.seats = {pair: Seat(PairPricer(plan.market(settings, pair), grid, start_ms), (), 1) for pair in PAIRS}
+    begin = grid.position_at(start_ms)
+    desk.reference = Reference(reference, grid, grid.belongs_to(begin.instant_ms))
+    desk.seats = {pair: Seat(PairPricer(plan.market(settings, pair), grid, begin), (), 1) for pair in PAIRS}
     for number, received in enumerate(trades(settings, PAIRS, start_ms, seconds, per_s)):
         entry = _entry(received, number)
         desk.seats[received.trade.pair].pricer.feed(entry)
@@ -101,7 +103,7 @@ async def outbox(settings: Settings, waiting: list[Settled]) -> float:
 
     async with Database(settings.database) as db, trio.open_nursery() as nursery:
         for pair in PAIRS:
-            await commits.claim(db, pair, 1, "0-1")
+            await commits.claim(db, pair, 1, Position(1, 1))
         box = Outbox(partial(history.commit, db), acknowledged)
         began_s = trio.current_time()
         box.put(waiting)
@@ -138,7 +140,8 @@ def position(settings: Settings, at_ms: int) -> None:
     """Let everything up to `at_ms` be stored, and nothing after."""
     with psycopg.connect(**_login(settings), autocommit=True) as connection:
         connection.execute("TRUNCATE price_history, price_history_5min")
-        connection.execute("UPDATE checkpoint SET stream_id = %s", (f"{at_ms - 1}-0",))
+        stored = (f"{at_ms - 1}-0", settings.aggregation.lateness_ms)
+        connection.execute("UPDATE checkpoint SET stream_id = %s, lateness_ms = %s", stored)
 
 
 def _login(settings: Settings) -> dict[str, object]:

@@ -17,7 +17,7 @@ from priceverse.pricing.entry import Entry
 from priceverse.pricing.index import Rules
 from priceverse.pricing.pricer import Market, PairPricer
 from priceverse.pricing.reference import Reference
-from priceverse.pricing.schedule import SKEW_MS, Grid
+from priceverse.pricing.schedule import SKEW_MS, Grid, Position
 
 Streams = dict[str, list[Entry]]
 
@@ -145,15 +145,15 @@ def rounded(number: Fraction, places: int) -> Decimal:
     return Decimal(round(number * 10**places)).scaleb(-places)
 
 
-def seat_at(desk: Desk, pair: str, position_ms: int, derived: tuple[str, ...] = ()) -> Seat:
-    """Give a pair a fresh seat whose rows up to `position_ms` are done."""
-    desk.seats[pair] = Seat(PairPricer(MARKETS[pair], GRID, position_ms), derived)
+def seat_at(desk: Desk, pair: str, position: Position, derived: tuple[str, ...] = ()) -> Seat:
+    """Give a pair a fresh seat that goes on at a position."""
+    desk.seats[pair] = Seat(PairPricer(MARKETS[pair], GRID, position), derived)
     return desk.seats[pair]
 
 
-def with_reference(desk: Desk, position_ms: int) -> None:
+def with_reference(desk: Desk, position: Position) -> None:
     """Let the desk follow the reference pair."""
-    desk.reference = Reference(MARKETS[REFERENCE_PAIR], GRID, position_ms)
+    desk.reference = Reference(MARKETS[REFERENCE_PAIR], GRID, GRID.belongs_to(position.instant_ms))
 
 
 def read(desk: Desk, found: Streams, until_ms: int, *, most: int | None = None) -> list[Settled]:

@@ -15,6 +15,7 @@ from priceverse.model.candle import Candle, Interval
 from priceverse.model.loss import Loss, LossReason
 from priceverse.model.price import Method
 from priceverse.model.rate import Rate
+from priceverse.pricing.schedule import Position
 from tests.conftest import connect_database
 
 FIVE, HOUR, DAY = Interval
@@ -39,8 +40,8 @@ async def writer(database_settings: DatabaseSettings) -> AsyncIterator[Database]
 
 async def test_the_writer_does_all_that_children_do(writer: Database) -> None:
     await retention.keep(writer, Retention(raw_days=1, candle_5min_days=2), date(2031, 3, 1))
-    await commits.claim(writer, "btc-usd", 1)
-    await commits.commit(writer, [commits.Portion("btc-usd", "1-0", 1, (ROW,), (CANDLE,))])
+    await commits.claim(writer, "btc-usd", 1, Position(1, 1))
+    await commits.commit(writer, [commits.Portion("btc-usd", Position(1, 1), Position(2, 2), 1, (ROW,), (CANDLE,))])
     await commits.look(writer)
     assert await candles.fill(writer, HOUR, [CANDLE]) == 1
     assert await rollup.roll_up_stale(writer) == 2

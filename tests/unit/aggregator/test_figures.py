@@ -36,7 +36,7 @@ INDEX = Index(Decimal(100), Decimal(2), AT_MS - 1500, ("binance", "kraken"), Dec
 
 @pytest.fixture
 def seat():
-    seat = Seat(PairPricer(MARKETS[PAIR], Grid(), AT_MS), ("btc-rub",))
+    seat = Seat(PairPricer(MARKETS[PAIR], Grid(), Grid().position_at(AT_MS)), ("btc-rub",))
     seat.judged = Verdict(INDEX, DETAILS, frozenset())
     seat.priced = (seat.judged, None)
     seat.published_ms = AT_MS - 250
@@ -81,7 +81,7 @@ def test_too_few_venues_show_though_the_last_price_stands(seat):
 
 
 def test_a_pair_that_was_never_priced_says_only_what_is_so():
-    seat = Seat(PairPricer(MARKETS[PAIR], Grid(), AT_MS))
+    seat = Seat(PairPricer(MARKETS[PAIR], Grid(), Grid().position_at(AT_MS)))
     assert set(told(seat)) == {(metric.WINDOW, (PAIR,)), (metric.RATE_FAULT, (PAIR,))}
 
 

@@ -10,10 +10,15 @@ from priceverse.aggregator.history import LOOK_EVERY_S, Outbox
 from priceverse.db.commits import Fenced
 from priceverse.db.errors import DatabaseUnavailable, Reason
 from priceverse.pricing.desk import Settled
+from priceverse.pricing.schedule import Position
 
 
 def settled(number: int, pair: str = "btc-usd") -> Settled:
-    return Settled(pair, number * 10_000, number * 10_000 + 2000, ())
+    return Settled(pair, at(number - 1), at(number), ())
+
+
+def at(number: int) -> Position:
+    return Position(number * 10_000 + 2000, number * 10_000)
 
 
 class Stores:
@@ -34,7 +39,7 @@ class Stores:
             return
         self.told.append(("stored", tuple(batch)))
 
-    async def acknowledge(self, reached: Mapping[str, int]) -> None:
+    async def acknowledge(self, reached: Mapping[str, Position]) -> None:
         await trio.lowlevel.checkpoint()
         self.told.append(("acknowledged", dict(reached)))
 
@@ -56,7 +61,7 @@ async def test_what_is_stored_is_acknowledged_afterwards(outbox, stores, nursery
     await trio.testing.wait_all_tasks_blocked()
     assert stores.told == [
         ("stored", (settled(1), settled(1, "xmr-usd"), settled(2))),
-        ("acknowledged", {"btc-usd": 22_000, "xmr-usd": 12_000}),
+        ("acknowledged", {"btc-usd": at(2), "xmr-usd": at(1)}),
     ]
 
 
@@ -135,13 +140,13 @@ async def test_what_is_discarded_is_not_stored_and_the_rest_goes_on(outbox, stor
     assert await outbox.flushed(["btc-usd", "xmr-usd"], 60)
     await trio.testing.wait_all_tasks_blocked()
     assert outbox.waiting() == {}
-    assert stores.told[-1] == ("acknowledged", {"xmr-usd": 22_000})
+    assert stores.told[-1] == ("acknowledged", {"xmr-usd": at(2)})
 
 
 async def test_a_pair_with_a_newer_owner_is_given_up_and_the_others_are_stored(stores, nursery, autojump_clock):
     async def store(batch: Sequence[Settled]) -> None:
         if any(done.pair == "btc-usd" for done in batch):
-            raise Fenced("btc-usd", 1)
+            raise Fenced("btc-usd", "over")
         await stores.store(batch)
 
     given_up: list[str] = []
@@ -151,4 +156,4 @@ async def test_a_pair_with_a_newer_owner_is_given_up_and_the_others_are_stored(s
     assert await outbox.flushed(["xmr-usd"], 5)
     await trio.testing.wait_all_tasks_blocked()
     assert given_up == ["btc-usd"]
-    assert stores.told == [("stored", (settled(1, "xmr-usd"),)), ("acknowledged", {"xmr-usd": 12_000})]
+    assert stores.told == [("stored", (settled(1, "xmr-usd"),)), ("acknowledged", {"xmr-usd": at(1)})]

@@ -5,7 +5,7 @@ import pytest
 from priceverse.aggregator import rate
 from priceverse.pricing.convert import RateFault, Rates
 from priceverse.pricing.desk import Desk
-from priceverse.pricing.schedule import Pace
+from priceverse.pricing.schedule import Pace, Position
 from tests.fakes.market import seat_at
 
 
@@ -27,7 +27,7 @@ def said(monkeypatch) -> list[tuple[str, str]]:
 
 def test_a_lasting_fault_is_said_once_and_so_is_its_end(said):
     desk = Desk(Pace(), Rates())
-    seat = seat_at(desk, "btc-usd", 0, ("btc-rub",))
+    seat = seat_at(desk, "btc-usd", Position(0, 0), ("btc-rub",))
     watch = rate._Watch()
     for fault in (RateFault.MISSING, None, RateFault.STALE, RateFault.STALE, RateFault.STALE, None, None):
         seat.rate_fault = fault
@@ -37,7 +37,7 @@ def test_a_lasting_fault_is_said_once_and_so_is_its_end(said):
 
 def test_another_fault_is_another_line(said):
     desk = Desk(Pace(), Rates())
-    seat = seat_at(desk, "btc-usd", 0, ("btc-rub",))
+    seat = seat_at(desk, "btc-usd", Position(0, 0), ("btc-rub",))
     watch = rate._Watch()
     for fault in (RateFault.MISSING, RateFault.MISSING, RateFault.STALE, RateFault.STALE):
         seat.rate_fault = fault

@@ -17,7 +17,7 @@ START = 1_767_225_600_000
 def a_desk(*venues: str) -> Desk:
     desk = Desk(Pace(), Rates())
     market = Market("btc-usd", dict.fromkeys(venues, Quote.USD), Rules())
-    desk.seats["btc-usd"] = Seat(PairPricer(market, Grid(), START))
+    desk.seats["btc-usd"] = Seat(PairPricer(market, Grid(), Grid().position_at(START)))
     return desk
 
 

@@ -26,7 +26,7 @@ Change = Callable[[str, int], Decimal]
 def a_desk(quotes: dict[str, Quote] | None = None, *, derived: tuple[str, ...] = (), position_ms: int = START) -> Desk:
     market = Market("btc-usd", quotes or dict.fromkeys(VENUES, Quote.USD), Rules())
     desk = Desk(Pace(), Rates())
-    desk.seats["btc-usd"] = Seat(PairPricer(market, GRID, position_ms), derived)
+    desk.seats["btc-usd"] = Seat(PairPricer(market, GRID, GRID.position_at(position_ms)), derived)
     return desk
 
 

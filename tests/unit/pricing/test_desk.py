@@ -15,22 +15,23 @@ from priceverse.pricing.convert import RateFault, Rates
 from priceverse.pricing.desk import Desk, Settled
 from priceverse.pricing.entry import Entry
 from priceverse.pricing.render import Row
-from priceverse.pricing.schedule import Pace
+from priceverse.pricing.schedule import Pace, Position
 from tests.fakes.market import GRID, Naive, feed, read, seat_at, streams, with_reference
 
 START = 1_767_225_600_000
 LENGTH = 240_000
 END = START + LENGTH
+BEGIN = GRID.position_at(START)
 RATES = Rates((Rate(Decimal("78.5431"), date(2026, 1, 1), START),), max_age_days=4)
 PAIRS = {"btc-usd": ("btc-rub",), "xmr-usd": (), REFERENCE_PAIR: ()}
 
 
-def fresh_desk(positions: dict[str, int] | None = None) -> Desk:
-    positions = positions or dict.fromkeys(PAIRS, START)
+def fresh_desk(positions: dict[str, Position] | None = None) -> Desk:
+    positions = positions or dict.fromkeys(PAIRS, BEGIN)
     desk = Desk(Pace(), RATES)
     with_reference(desk, min(positions.values()))
-    for pair, position_ms in positions.items():
-        seat_at(desk, pair, position_ms, PAIRS[pair])
+    for pair, position in positions.items():
+        seat_at(desk, pair, position, PAIRS[pair])
     return desk
 
 
@@ -101,7 +102,7 @@ def test_everything_is_the_same_for_any_kill_and_restart(seed):
     found = streams(seed, start_ms=START, length_ms=LENGTH)
     random = Random(seed)
     committed: list[Settled] = []
-    positions = dict.fromkeys(PAIRS, START)
+    positions = dict.fromkeys(PAIRS, BEGIN)
     at_ms = START
     while at_ms < END:
         desk = fresh_desk(positions)
@@ -113,7 +114,7 @@ def test_everything_is_the_same_for_any_kill_and_restart(seed):
                     lost.add(done.pair)
                 else:
                     committed.append(done)
-                    positions[done.pair] = done.position_ms
+                    positions[done.pair] = done.until
     committed += read(fresh_desk(positions), found, END)
     assert stored(committed) == stored(uninterrupted(found))
 
@@ -145,19 +146,19 @@ def prices(candle: Candle) -> tuple[Decimal, Decimal, Decimal, Decimal]:
 
 def test_a_process_that_starts_reads_no_further_back_than_it_says():
     found = streams(3, start_ms=START, length_ms=LENGTH)
-    position_ms = START + 150_000
+    position = GRID.position_at(GRID.closes_ms(START + 150_000))
     enough = {
-        pair: [entry for entry in entries if entry.id[0] >= GRID.needed_from_ms(position_ms)]
+        pair: [entry for entry in entries if entry.id[0] >= GRID.needed_from_ms(position)]
         for pair, entries in found.items()
     }
     enough[REFERENCE_PAIR] = found[REFERENCE_PAIR]
-    full = [done for done in uninterrupted(found) if done.position_ms > position_ms]
-    assert stored(read(fresh_desk(dict.fromkeys(PAIRS, position_ms)), enough, END)) == stored(full)
+    full = [done for done in uninterrupted(found) if done.until > position]
+    assert stored(read(fresh_desk(dict.fromkeys(PAIRS, position)), enough, END)) == stored(full)
 
 
 def test_a_row_waits_for_the_conversion_of_its_instant():
     found = streams(1, start_ms=START, length_ms=60_000)
-    desk = fresh_desk({"btc-usd": START})
+    desk = fresh_desk({"btc-usd": BEGIN})
     pricer = desk.seats["btc-usd"].pricer
     feed(pricer, found["btc-usd"])
     pricer.reach(END)
@@ -199,7 +200,7 @@ def entry(at_ms: int, ms: int, price: str = "100", *, received_ms: int | None = 
 
 def a_desk_with_one_trade() -> Desk:
     desk = Desk(Pace(publish_ms=250, heartbeat_ms=1000), RATES)
-    seat_at(desk, "btc-usd", START, ("btc-rub",))
+    seat_at(desk, "btc-usd", BEGIN, ("btc-rub",))
     feed(desk.seats["btc-usd"].pricer, [entry(START + 5, START, received_ms=START + 3)])
     return desk
 
@@ -234,7 +235,7 @@ def test_an_empty_window_keeps_the_last_price_and_lets_it_age():
 
 def test_a_trade_of_a_clock_ahead_counts_at_once_and_lies_in_the_window():
     desk = Desk(Pace(), RATES)
-    seat_at(desk, "btc-usd", START)
+    seat_at(desk, "btc-usd", BEGIN)
     feed(desk.seats["btc-usd"].pricer, [entry(START, START + 4_000)])
     price = desk.due(START + 1)[0].prices[0]
     assert price.window_start_ms <= price.as_of_ms < price.window_end_ms
@@ -245,7 +246,7 @@ def test_prices_from_before_our_time_are_repeated_until_there_is_one_of_our_own(
     (before,) = desk.due(START + 10)
     restored = tuple(replace(price, sequence=START + 10**6) for price in before.prices)
     fresh = Desk(Pace(), RATES)
-    seat = seat_at(fresh, "btc-usd", START, ("btc-rub",))
+    seat = seat_at(fresh, "btc-usd", BEGIN, ("btc-rub",))
     seat.restored = restored
     assert fresh.due(START + 2_000)[0].prices == restored
     feed(seat.pricer, [entry(START + 2_000, START + 2_000)])
@@ -258,7 +259,7 @@ def test_a_rate_that_goes_stale_ends_the_repetition_of_derived_prices():
     desk = a_desk_with_one_trade()
     (before,) = desk.due(START + 10)
     fresh = Desk(Pace(), Rates())
-    seat_at(fresh, "btc-usd", START, ("btc-rub",)).restored = before.prices
+    seat_at(fresh, "btc-usd", BEGIN, ("btc-rub",)).restored = before.prices
     assert [price.pair for price in fresh.due(START + 20)[0].prices] == ["btc-usd"]
 
 

@@ -15,7 +15,7 @@ ENTRY = Entry((START, 0), "kraken", "1", Decimal(100), Decimal(1), START, START)
 
 @pytest.fixture
 def pricer() -> PairPricer:
-    return PairPricer(MARKETS["btc-usd"], GRID, START)
+    return PairPricer(MARKETS["btc-usd"], GRID, GRID.position_at(START))
 
 
 @pytest.mark.parametrize(
