@@ -64,8 +64,9 @@ class Alarms:
     def _fire(self) -> None:
         now = trio.current_time()
         slots = list(self._tree.slots.values())
-        due = [slot for slot in slots if slot.life.deadline is not None and slot.life.deadline <= now]
-        for slot in sorted(due, key=lambda slot: slot.beat_at):
+        for slot in sorted(slots, key=lambda slot: slot.beat_at):
+            if slot.life.deadline is None or slot.life.deadline > now:  # perhaps only since the one before
+                continue
             if slot.life.state is State.READY and not room_for_hung([each.life for each in slots]):
                 self._spare(slot, now)
             else:

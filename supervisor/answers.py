@@ -55,12 +55,12 @@ class History:
             self._followers[send] = 0
         try:
             for event in list(self._kept):
-                yield event.as_json()
+                yield _shown(event.as_json())
             while args["follow"]:
-                yield (await receive.receive()).as_json()
+                yield _shown((await receive.receive()).as_json())
                 lost, self._followers[send] = self._followers[send], 0
                 if lost:
-                    yield {"event": "events_lost", "level": "warning", "lost": lost}
+                    yield _shown({"event": "events_lost", "level": "warning", "lost": lost})
         finally:
             self._followers.pop(send, None)
 
@@ -236,13 +236,21 @@ class Answers:
         return not any(slot.life.has_process for slot in self.tree.slots.values())
 
     async def _until_serving(self, slots: Sequence[Slot], after: Mapping[str, int] | None = None) -> None:
-        """Wait until each is ready, by a process later than `after` spawns; raises ControlError if one is given up."""
+        """Wait until each that stays is ready, by a process later than `after` spawns.
+
+        Raises ControlError if one is given up, or stopped by somebody else.
+        """
         spawns = after or {}
-        while late := [slot for slot in slots if not _serves(slot, spawns.get(slot.spec.name, 0))]:
-            fatal = [slot for slot in late if slot.life.state is State.FATAL]
-            if fatal:
-                raise ControlError(f"{fatal[0].spec.name} is fatal: {fatal[0].life.reason}", code=3)
+        while late := [
+            slot for slot in slots if self._stays(slot) and not _serves(slot, spawns.get(slot.spec.name, 0))
+        ]:
+            for slot in late:
+                if slot.life.state is State.FATAL or not slot.life.wanted:
+                    raise ControlError(f"{slot.spec.name} is {slot.life.state}: {slot.life.reason}", code=3)
             await self.tree.changed.wait()
+
+    def _stays(self, slot: Slot) -> bool:
+        return self.tree.slots.get(slot.spec.name) is slot and not slot.is_retiring
 
     async def _until_gone(self, slots: Sequence[Slot]) -> None:
         while any(slot.life.has_process for slot in slots):
@@ -282,6 +290,10 @@ class Answers:
                 if method in slot.methods:
                     nursery.start_soon(ask, slot)
         return [{"child": name, **replies[name]} for name in sorted(replies)]
+
+
+def _shown(event: Mapping[str, object]) -> dict[str, object]:
+    return {"version": 1, **event}
 
 
 def _named(slots: Sequence[Slot]) -> dict[str, object]:

@@ -54,8 +54,9 @@ class Claim:
             raise ListenError(f"cannot create {path}: {fault.strerror}") from fault
         try:
             self._lock(fd)
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            with contextlib.suppress(OSError):  # the disk is full: the lock holds without the name on it
+                os.ftruncate(fd, 0)
+                os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
             yield
             self._children.unlink(missing_ok=True)
         finally:
@@ -69,7 +70,7 @@ class Claim:
             raise AlreadyRunning(f"already running (pid {pid}) on {self._control}") from None
 
     def remember(self, children: Iterable[Record]) -> None:
-        """Record who is running now; replaces the last record whole."""
+        """Record who is running now; replaces the last record whole. Raises OSError, as when the disk is full."""
         content = {"boot": procfs.boot_id(), "children": [asdict(child) for child in children]}
         fresh = self._children.with_name(f"{self._children.name}.new")
         fresh.write_text(json.dumps(content))

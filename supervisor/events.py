@@ -41,6 +41,7 @@ class Name(StrEnum):
     RELOAD_REFUSED = "reload_refused"
     ROOT_STALLED = "root_stalled"
     ORPHAN_REAPED = "orphan_reaped"
+    RECORD_FAILED = "record_failed"
     ZYGOTE_WARM = "zygote_warm"
     ZYGOTE_EXITED = "zygote_exited"
     CONTROL_CHANGE = "control_change"
@@ -64,6 +65,7 @@ LEVELS: Mapping[str, str] = {
     Name.RELOAD_REFUSED: "warning",
     Name.ROOT_STALLED: "warning",
     Name.ORPHAN_REAPED: "warning",
+    Name.RECORD_FAILED: "warning",
     Name.ZYGOTE_EXITED: "warning",
     Name.CONTROL_DENIED: "warning",
     Name.CONTROL_FAILED: "error",
@@ -86,4 +88,5 @@ class Event:
         return level if level in _LEVELS else "info"
 
     def as_json(self) -> dict[str, object]:
-        return {"at_ms": self.at_ms, "event": self.name, "level": self.level, "child": self.child, **self.data}
+        own: dict[str, object] = {"at_ms": self.at_ms, "event": self.name, "level": self.level, "child": self.child}
+        return own | dict(self.data) | own  # what it is leads the line, and no data of a child's may hide it

@@ -21,6 +21,7 @@ from supervisor.tree import Slot, Tree
 from supervisor.vitals import Vitals
 
 SAMPLE_S = 5.0
+_ENDS = {State.FATAL, State.DONE}
 
 
 @dataclass(slots=True)
@@ -156,6 +157,7 @@ class Fleet:
                 await self._serving(spare)
                 renewed = [name for name in names if await self._renew(pool, name, reason)]
             finally:
+                pool.leaving.add(spare.spec.name)
                 self._nursery.start_soon(self._dismiss, pool, spare, "spare no longer needed")
             while pool.spare in self._tree.slots:
                 await self._tree.changed.wait()
@@ -181,7 +183,7 @@ class Fleet:
     async def _serving(self, slot: Slot, *, after: int = 0) -> None:
         limit_s = slot.spec.ready_timeout_s + 2 * slot.spec.stop_timeout_s
         with trio.move_on_after(limit_s):
-            while slot.spec.name in self._tree.slots and slot.life.state not in (State.FATAL, State.DONE):
+            while self._tree.slots.get(slot.spec.name) is slot and slot.life.wanted and slot.life.state not in _ENDS:
                 if slot.spawns > after and slot.life.state is State.READY:
                     return
                 await self._tree.changed.wait()

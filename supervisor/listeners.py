@@ -29,9 +29,10 @@ class Inherited:
 
 def from_systemd(environ: Mapping[str, str], pid: int) -> list[Inherited]:
     """Read LISTEN_FDS; empty if they are meant for another process."""
-    if environ.get("LISTEN_PID") != str(pid):
+    count = environ.get("LISTEN_FDS", "")
+    if environ.get("LISTEN_PID") != str(pid) or not count.isdecimal():
         return []
-    number = int(environ.get("LISTEN_FDS", "0"))
+    number = int(count)
     names = environ.get("LISTEN_FDNAMES", "").split(":")
     names += [""] * (number - len(names))
     return [Inherited(name, _FIRST_FD + offset) for offset, name in enumerate(names[:number])]
@@ -72,7 +73,8 @@ def _address(sock: socket.socket) -> Address:
 
 def _taken(spec: ListenerSpec, given: list[tuple[str, socket.socket]]) -> socket.socket | None:
     for name, sock in given:
-        if name == spec.name or _address(sock) == (spec.host, spec.port):
+        wanted = (spec.host, spec.port) if spec.path is None else (str(spec.path), 0)
+        if name == spec.name or _address(sock) == wanted:
             sock.setblocking(False)
             return sock
     return None

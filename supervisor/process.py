@@ -111,18 +111,18 @@ def spawn(spec: ChildSpec, listeners: Mapping[str, int], zygote: Zygote | None) 
 
     `listeners` are the descriptors it inherits, by name.
     """
-    ours, theirs = socket.socketpair()
-    stacks_fd = os.memfd_create("stacks", os.MFD_CLOEXEC)
-    fds = (theirs.fileno(), stacks_fd, *(listeners[name] for name in spec.listeners))
-    try:
-        pid, wait, numbers = _fork(spec, fds, zygote) or _execute(spec, fds)
-    except BaseException:
-        ours.close()
-        os.close(stacks_fd)
-        raise
-    finally:
-        theirs.close()
-    process = Process(pid, wait, ours, stacks_fd)
+    with contextlib.ExitStack() as undo:
+        ours, theirs = socket.socketpair()
+        undo.callback(ours.close)
+        with theirs:
+            stacks_fd = os.memfd_create("stacks", os.MFD_CLOEXEC)
+            undo.callback(os.close, stacks_fd)
+            fds = (theirs.fileno(), stacks_fd, *(listeners[name] for name in spec.listeners))
+            pid, wait, numbers = _fork(spec, fds, zygote) or _execute(spec, fds)
+            undo.callback(wait)
+            undo.callback(os.kill, pid, signal.SIGKILL)
+        process = Process(pid, wait, ours, stacks_fd)
+        undo.pop_all()
     process.tell(_welcome(spec, dict(zip(spec.listeners, numbers[2:], strict=True))))
     return process
 

@@ -126,6 +126,7 @@ class Reloader:
         self._fleet = fleet
         self._read = read
         self._lock = trio.Lock()
+        self._behind: dict[str, tuple[str, ...]] = {}  # what an earlier reload could not replace, and why it wanted to
 
     async def reload(self, dry_run: bool) -> Mapping[str, object]:
         """Return the plan, carried out unless `dry_run`; raises ControlError when the new description is no good."""
@@ -134,6 +135,8 @@ class Reloader:
                 new = self._new()
                 made, effective = plan(self._tree.spec, new), self._effective(new)
                 parts = _parts(new)
+                behind = {name: changed for name, changed in self._behind.items() if name in parts}
+                made = replace(made, replaced=behind | dict(made.replaced))
                 made = made.with_live([name for name in made.resettled if await self._takes(parts[name], dry_run=True)])
                 if not dry_run:
                     await self._carry_out(made, effective)
@@ -176,8 +179,8 @@ class Reloader:
         refusing = [
             name for name in made.live if name in parts and not await self._settled(parts[name], made.live[name])
         ]
-        for name in (*made.replaced, *refusing):
-            await self._replace(parts[name])
+        due = {**made.replaced, **{name: made.live[name] for name in refusing}}
+        await self._replace_all({name: parts[name] for name in due}, due)
 
     def _remove(self, name: str) -> None:
         if name in self._fleet.pools:
@@ -197,6 +200,19 @@ class Reloader:
             self._fleet.update(part)
         else:
             self._tree.slots[part.name].spec = part
+
+    async def _replace_all(self, parts: Mapping[str, ChildSpec | PoolSpec], due: Mapping[str, tuple[str, ...]]) -> None:
+        """Replace each; one that does not get ready keeps no other back, is told at the end, and is due again."""
+        self._behind.clear()
+        faults: list[str] = []
+        for name, part in parts.items():
+            try:
+                await self._replace(part)
+            except ControlError as fault:
+                self._behind[name] = due[name]
+                faults.append(str(fault))
+        if faults:
+            raise ControlError("; ".join(faults), code=3)
 
     async def _replace(self, part: ChildSpec | PoolSpec) -> None:
         if isinstance(part, PoolSpec):

@@ -54,6 +54,17 @@ class Running:
     reloader: Reloader
     notifier: Notifier
 
+    async def reload(self, dry_run: bool) -> Mapping[str, object]:
+        """Reload, and tell the service manager so, which hears of it only between the start and the stop."""
+        is_told = self.tree.is_started and not dry_run
+        if is_told:
+            self.notifier.reloading()
+        try:
+            return await self.reloader.reload(dry_run)
+        finally:
+            if is_told and not self.tree.is_stopping:
+                self.notifier.ready()
+
 
 async def run(
     tree: TreeSpec,
@@ -124,7 +135,7 @@ async def _run(spec: TreeSpec, hooks: _Hooks, ground: _Ground, task_status: trio
         await nursery.start(_obey_signals, running)
         _record(ground, tree)
         if ground.control is not None:
-            answers = Answers(tree, fleet, history, hooks.program, running.reloader.reload)
+            answers = Answers(tree, fleet, history, hooks.program, running.reload)
             server = control.Control(answers.answers(), answers.streaming(), tree.report)
             nursery.start_soon(server.serve, ground.control)
         for task in (Alarms(tree).watch, fleet.watch, fleet.vitals.watch):
@@ -166,7 +177,10 @@ def _record(ground: _Ground, tree: Tree) -> None:
     def remember() -> None:
         living = [(slot.spec.name, slot.process) for slot in tree.slots.values() if slot.process is not None]
         if ground.claim is not None:
-            ground.claim.remember(Record(name, child.pid, child.started_ticks) for name, child in living)
+            try:
+                ground.claim.remember(Record(name, child.pid, child.started_ticks) for name, child in living)
+            except OSError as fault:  # children die with their root all the same, unless one had itself detached
+                tree.report(Name.RECORD_FAILED, fault=str(fault))
 
     tree.on_process.append(remember)
 
@@ -215,7 +229,5 @@ async def _obey_signals(running: Running, task_status: trio.TaskStatus[None]) ->
 
 
 async def _reload(running: Running) -> None:
-    running.notifier.reloading()
     with contextlib.suppress(ControlError):  # it has been reported, and nobody waits for an answer
-        await running.reloader.reload(False)
-    running.notifier.ready()
+        await running.reload(False)

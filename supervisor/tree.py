@@ -29,6 +29,7 @@ from supervisor.zygote import Zygote
 
 _BURST_FRAMES = 512
 _FRAMES_PER_S = 256.0
+_OWN = frozenset[str](Name)
 _LAST_WORDS = 4  # reads of up to 256 KiB
 
 
@@ -136,7 +137,7 @@ class Tree:
             raise ControlError(f"{slot.spec.name} does not answer {method}", code=3)
         return await self.asks.ask(slot.spec.name, slot.process.tell, method, params or {}, timeout_s)
 
-    def report(self, name: str, child: str = "", **data: object) -> None:
+    def report(self, name: str, child: str = "", /, **data: object) -> None:
         if child in self.slots:
             self.slots[child].last_event = name
         self._on_event(Event(name=name, at_ms=time.time_ns() // 1_000_000, child=child, data=data))
@@ -328,13 +329,20 @@ class Tree:
             case wire.Beat():
                 self._note_beat(slot, said)
             case wire.Said():
-                self.report(said.event, name, **{key: value for key, value in said.data.items() if key != "child"})
+                self._note_event(name, said)
             case wire.Reply():
                 self.asks.answer(slot.spec.name, said)
             case _:
                 pass
         for watcher in self.on_heard:
             watcher(slot, said)
+
+    def _note_event(self, name: str, said: wire.Said) -> None:
+        if said.event in _OWN:
+            fault = f"{said.event} is not for a child to say"
+            self.report(Name.WORKER_MISBEHAVED, name, fault=fault)
+        else:
+            self.report(said.event, name, **said.data)
 
     def _note_ready(self, slot: Slot) -> None:
         was_starting = slot.life.state is State.STARTING

@@ -158,4 +158,4 @@ def _has(beat: wire.Beat | None, stat: str) -> bool:
 
 def _number(beat: wire.Beat | None, stat: str) -> float:
     value = beat.stats.get(stat, 0.0) if beat is not None else 0.0
-    return float(value) if isinstance(value, int | float) else 0.0
+    return max(0.0, float(value)) if isinstance(value, int | float) else 0.0

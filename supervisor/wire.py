@@ -7,6 +7,7 @@ The rule: frames are bounded, and one that is not of the protocol is a `WireErro
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ PIPE_VARIABLE = (
 )
 TO_CHILD_MAX_BYTES = 1024 * 1024  # the welcome carries the settings
 TO_ROOT_MAX_BYTES = 256 * 1024
+_INT_BITS = 64
 
 
 class Lines:
@@ -44,12 +46,25 @@ def encode(word: Mapping[str, object]) -> bytes:
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        word = json.loads(line)
+        word = json.loads(line, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as fault:
-        raise WireError(f"not JSON: {_excerpt(line)}") from fault
+        raise WireError(f"not JSON ({fault}): {_excerpt(line)}") from fault
     if not isinstance(word, dict):
         raise WireError(f"not an object: {_excerpt(line)}")
     return word
+
+
+def _whole(digits: str) -> int:
+    number = int(digits)
+    if number.bit_length() > _INT_BITS:
+        raise ValueError(f"{digits[:40]} … has more than {_INT_BITS} bits")
+    return number
+
+
+def _finite(digits: str) -> float | None:
+    """Read NaN, Infinity and what overflows to it as null: no later sum or comparison has to expect them."""
+    number = float(digits)
+    return number if math.isfinite(number) else None
 
 
 def _excerpt(line: bytes) -> str:

@@ -5,7 +5,7 @@
 It forks twice, and the process between ends at once: so the child falls to the root, which is a subreaper for this
 moment, and is waited for there, and dies with it, like one that was executed.
 The rules: the zygote has one thread, no settings and no secret; while there is none (not warm yet, killed, hung)
-children are executed instead, so it is never needed.
+children are executed instead, so it is never needed; and a child that the root may not have heard of never begins.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from supervisor.prctl import adopting, die_with_parent
 _VARIABLE = "SUPERVISOR_ZYGOTE"  # "<socket fd>:<pid of the root>"
 _MESSAGE_MAX_BYTES = 128 * 1024  # an environment, mostly
 _FDS_MAX = 64
+_GO = b"!"
 _ANSWER_S = 2.0
 WARM_S = 30.0
 """So long a tree waits for its zygote before it starts."""
@@ -81,22 +83,31 @@ class Zygote:
         """Have a child forked, which takes milliseconds; None if that cannot be now."""
         if not self.is_warm:
             return None
-        try:
-            with adopting():
+        with adopting():
+            try:
                 socket.send_fds(self._socket, [json.dumps(asdict(order)).encode()], fds)
                 answer = self._socket.recv(_MESSAGE_MAX_BYTES)
-        except OSError:  # it has gone, or hangs
-            answer = b""
-        if not answer:
-            self.renew()
-            return None
-        return Forked(**json.loads(answer))
+                self._socket.send(_GO)
+            except OSError:  # it hangs, or has gone
+                answer = b""
+            if not answer:
+                self._abandon()
+        return Forked(**json.loads(answer)) if answer else None
 
     def renew(self) -> None:
         """Have it replaced by one that imports the code as it is now."""
         if self.is_warm:
             self.is_warm = False
             self._popen.kill()
+
+    def _abandon(self) -> None:
+        """End it with whatever it was giving birth to: all that has not begun is still in its process group."""
+        self.is_warm = False
+        os.killpg(self._popen.pid, signal.SIGKILL)  # not waited for yet, so the group is nobody else's
+        self._popen.wait()
+        with contextlib.suppress(ChildProcessError):
+            while True:  # what fell to the root meanwhile
+                os.waitpid(-self._popen.pid, 0)
 
     async def keep(self) -> None:
         """Keep one running."""
@@ -184,15 +195,18 @@ def _serve(orders: socket.socket, root: int) -> _Birth | None:
             parent_end.close()
             if os.fork():
                 os._exit(Code.DONE)
-            child_end.send(b"%d" % os.getpid())
-            child_end.recv(1)  # until the process between has been waited for: then the root is the parent
-            child_end.close()
+            with child_end:
+                child_end.send(b"%d" % os.getpid())
+                if not child_end.recv(1):  # the zygote has died, and the root may not know of this child
+                    os._exit(Code.TEMPORARY)
             return _Birth(Order(**json.loads(words)), fds, root)
         child_end.close()
         with parent_end:
             pid = int(parent_end.recv(16))
-            os.waitpid(between, 0)
+            os.waitpid(between, 0)  # from now on the root is the parent
             orders.send(json.dumps(asdict(Forked(pid, fds))).encode())
+            if orders.recv(1):
+                parent_end.send(_GO)
         for each in fds:
             os.close(each)
 

@@ -22,6 +22,8 @@ SCHEMA_WAIT_S = 30.0
 
 EXIT_FAULT = 1
 
+_LINE = {"self", "event", "child"}
+
 Bound = Mapping[str, tuple[str, int]]
 
 
@@ -131,5 +133,6 @@ def _log_as(wanted: Logging) -> None:
 
 
 def _log(event: Event) -> None:
-    data = {("worker" if key in {"child", "event", "level"} else key): value for key, value in event.data.items()}
-    getattr(log.get_logger(), event.level)(event.name, **({"worker": event.child} if event.child else {}), **data)
+    """Write one line; what a child calls by a name that the line needs itself gets an underscore."""
+    data = {(f"{key}_" if key in _LINE else key): value for key, value in event.data.items() if key != "level"}
+    getattr(log.get_logger(), event.level)(event.name, **(data | ({"worker": event.child} if event.child else {})))

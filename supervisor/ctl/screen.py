@@ -262,7 +262,7 @@ def stacks(reply: Reply) -> RenderableType:
 
 
 def event(reply: Reply) -> Text:
-    rest = {name: value for name, value in reply.items() if name not in ("at_ms", "event", "level", "child")}
+    rest = {name: value for name, value in reply.items() if name not in ("version", "at_ms", "event", "level", "child")}
     level = str(reply.get("level", "info"))
     line = Text.assemble((clock(reply["at_ms"]), "dim"), " ") if "at_ms" in reply else Text()
     line.append(f"{level:<8}", style=LEVEL_STYLES.get(level, "")).append(f"{reply.get('child', ''):<20} ")

@@ -36,7 +36,7 @@ async def plain(worker: Worker, *, mute: bool = False) -> None:
     worker.on_ask("log_level", lambda level: level)
     worker.on_ask("streams", lambda: {"lag": 0})
     worker.on_ask("stat", lambda **stats: worker.provide(lambda: stats))
-    worker.on_ask("junk", lambda: worker._link.send({"t": "nonsense"}))
+    worker.on_ask("say", worker._link.send)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(own, worker)
         for listener in worker.listeners.values():

@@ -259,6 +259,27 @@ async def test_waiting_times_out(grove, path):
     assert refused.value.code == 75
 
 
+async def test_what_somebody_else_stops_is_not_waited_for(grove, path):
+    await grove.plant(child("c", manner="mute"), settled=False, control=path)
+
+    async def start() -> None:
+        with pytest.raises(Refused, match="c is stopp") as refused:
+            await ctl(path, "start", target="c")
+        assert refused.value.code == 3
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(start)
+        await grove.see("control_change", command="start")
+        await ctl(path, "stop", target="c")
+
+
+async def test_what_leaves_meanwhile_is_not_waited_for(busy, path):
+    busy.running.fleet.scale("p", 1, why="test")
+    assert busy.running.fleet.pools["p"].leaving == {"p.1"}
+    await ctl(path, "restart", target="p")
+    assert list(busy.running.tree.slots) == ["c", "p.0"]
+
+
 async def test_starting_what_is_fatal_says_why(grove, path):
     await grove.plant(child(exits=78), control=path)
     with pytest.raises(Refused, match="c is fatal: exit code 78") as refused:

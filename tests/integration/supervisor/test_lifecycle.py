@@ -1,5 +1,6 @@
 """One child at a time, real processes: starting, serving, dying, being replaced, stopping."""
 
+import errno
 import os
 import signal
 
@@ -10,6 +11,7 @@ from supervisor.backoff import Backoff
 from supervisor.errors import ControlError
 from supervisor.exits import Decision
 from supervisor.intensity import Intensity
+from supervisor.procfs import usage
 from supervisor.spec import Restart
 from tests.integration.supervisor.grove import child
 
@@ -145,8 +147,23 @@ async def test_a_program_that_is_not_there_becomes_fatal_with_a_clear_reason(gro
     assert "cannot start /no/such/program: No such file" in grove.seen("child_fatal", "gone")[0].data["reason"]
 
 
+async def test_a_child_that_cannot_be_watched_is_not_left_running(grove, monkeypatch):
+    real, refused = os.pidfd_open, list[int]()
+
+    def refuse(pid: int) -> int:  # as when the root has no descriptor left
+        if refused:
+            return real(pid)
+        refused.append(pid)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    await grove.plant(child())
+    assert grove.seen("worker_exited", "c")[0].data["end"].endswith("Too many open files")
+    assert usage(refused[0]) is None
+
+
 async def test_a_child_that_never_gets_ready_is_replaced_with_its_stacks(grove):
-    await grove.plant(child(manner="mute", ready_timeout_s=3.0), settled=False, intensity=Intensity(restarts=0))
+    await grove.plant(child(manner="mute", ready_timeout_s=6.0), settled=False, intensity=Intensity(restarts=0))
     await grove.see("worker_unready", "c")
     stacks = await grove.see("worker_stacks", "c")
     assert "worker.py" in stacks.data["stacks"]
@@ -238,10 +255,24 @@ async def test_junk_on_the_pipe_gets_a_child_replaced(grove):
 
 async def test_an_unknown_frame_gets_a_child_replaced(grove):
     await grove.plant(child())
-    grove.tell("c", "junk")
+    grove.tell("c", "say", word={"t": "nonsense"})
     fault = await grove.see("worker_misbehaved", "c")
     assert fault.data["fault"] == "unknown frame 'nonsense'"
     await grove.see("worker_replaced", "c")
+
+
+@pytest.mark.parametrize("data", [{"name": "x", "self": 1}, {"child": "other", "level": "error"}])
+async def test_an_event_of_a_child_may_bring_any_data(grove, data):
+    await grove.plant(child())
+    await grove.ask("c", "say", word={"t": "event", "event": "said", "data": data})
+    assert (await grove.see("said", "c")).data == data
+
+
+async def test_a_child_cannot_speak_for_the_root(grove):
+    await grove.plant(child())
+    await grove.ask("c", "say", word={"t": "event", "event": "tree_stopping", "data": {}})
+    await grove.see("worker_misbehaved", "c")
+    assert not grove.seen("tree_stopping")
 
 
 async def test_a_flood_of_valid_frames_does_not_starve_the_others(grove):

@@ -6,9 +6,10 @@ import pytest
 import trio
 
 from supervisor.errors import ControlError
+from supervisor.intensity import Intensity
 from supervisor.machine import Kind
 from supervisor.spec import ListenerSpec, PoolSpec, TreeSpec
-from tests.integration.supervisor.grove import QUICK, child
+from tests.integration.supervisor.grove import CHILD, QUICK, child
 
 
 class Configuration:
@@ -162,6 +163,25 @@ async def test_a_roll_that_fails_is_reported(grove, configured):
         await grove.running.reloader.reload(False)
     assert grove.state("p.0") == "ready"
     assert grove.seen("reload_refused")
+
+
+async def test_a_roll_that_fails_holds_up_nobody_and_is_due_again(grove, configured, tmp_path):
+    program = tmp_path / "program"
+    pools = tuple(PoolSpec(name=name, template=child("t"), size=1) for name in ("p", "q"))
+    configuration = await configured(pools=pools, intensity=Intensity(restarts=0))
+    before = {name: grove.pid(name) for name in ("p.0", "q.0")}
+    changed = (child("t", argv=(str(program),)), child("t", role="new"))
+    configuration.change(pools=tuple(replace(old, template=new) for old, new in zip(pools, changed, strict=True)))
+    with pytest.raises(ControlError, match=r"p\.1 did not get ready"):
+        await grove.running.reloader.reload(False)
+    assert grove.pid("p.0") == before["p.0"]
+    assert grove.pid("q.0") != before["q.0"]
+    program.write_text(f"#!/bin/sh\nexec {' '.join(CHILD)}\n")
+    program.chmod(0o755)
+    for dry_run in (True, False):
+        assert (await grove.running.reloader.reload(dry_run))["replaced"] == {"p": ["argv"]}
+    assert grove.pid("p.0") != before["p.0"]
+    assert (await grove.running.reloader.reload(True))["replaced"] == {}
 
 
 async def test_policies_change_live(grove, configured):

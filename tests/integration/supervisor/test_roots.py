@@ -1,9 +1,12 @@
 """What only a root process of its own can show: its death, a second one, systemd, reload."""
 
+import contextlib
+import os
 import signal
 import socket
 import sys
 
+import pytest
 import trio
 
 from supervisor.ctl.client import Client
@@ -151,10 +154,11 @@ async def test_the_root_forgives_its_own_standstill(nurse):
     assert len([event for event in root.events if event["event"] == "worker_started"]) == 1
 
 
-async def test_systemd_hears_of_ready_stopping_and_the_watchdog(nurse, tmp_path):
-    address = str(tmp_path / "notify")
+@pytest.mark.parametrize("is_abstract", [False, True])
+async def test_systemd_hears_of_ready_stopping_and_the_watchdog(nurse, tmp_path, is_abstract):
+    address = f"{'@' if is_abstract else ''}{tmp_path}/notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as raw:
-        raw.bind(address)
+        raw.bind(address.replace("@", "\0"))
         raw.setblocking(False)
         heard = trio.socket.from_stdlib_socket(raw)
         nurse.write(children={"a": {}})
@@ -172,9 +176,46 @@ async def test_systemd_hears_of_ready_stopping_and_the_watchdog(nurse, tmp_path)
         interrupt(root, signal.SIGHUP)
         await hear(b"RELOADING=1\nMONOTONIC_USEC=")
         await hear(b"READY=1")
+        await ctl(nurse.control, "reload", dry_run=False)
+        await hear(b"RELOADING=1")
+        await hear(b"READY=1")
         interrupt(root)
         await hear(b"STOPPING=1")
         assert await root.ended() == 0
+
+
+async def test_a_reload_before_all_are_ready_does_not_say_that_they_are(nurse, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as raw:
+        raw.bind(str(tmp_path / "notify"))
+        raw.setblocking(False)
+        nurse.write(children={"a": {"settings": {"manner": "mute"}}})
+        root = nurse.start(env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        await root.see("worker_started")
+        interrupt(root, signal.SIGHUP)
+        await root.see("tree_reloaded")
+        interrupt(root)
+        assert await root.ended() == 0
+        said = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                said.append(raw.recv(1000))
+    assert b"STOPPING=1" in said
+    assert b"READY=1" not in said
+
+
+async def test_a_record_that_cannot_be_written_ends_nobody(nurse):
+    nurse.write(children={"a": {}})
+    root = nurse.start()
+    await root.see("tree_ready")
+    record = nurse.control.with_name("control.sock.children")
+    record.unlink()
+    record.mkdir()
+    os.kill(root.pids()["a"], signal.SIGKILL)
+    await root.see("record_failed")
+    await root.see("worker_replaced")
+    record.rmdir()
+    interrupt(root)
+    assert await root.ended() == 0
 
 
 async def test_sockets_of_systemd_are_served_and_not_bound(nurse):

@@ -28,7 +28,11 @@ def words(pid: int, file: str) -> list[str]:
 
 
 def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    """Return the parent's pid, 0 of a process that has gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except FileNotFoundError:
+        return 0
 
 
 def zygote_pid(grove) -> int:
@@ -77,6 +81,20 @@ async def test_a_hung_zygote_costs_one_wait(grove):
     await grove.see("worker_replaced", "c")
     assert words(grove.pid("c"), "cmdline")[:3] == [*ARGV]  # executed
     await grove.see("zygote_warm", times=2)
+
+
+@pytest.mark.parametrize("last_act", ["os.fork()", "time.sleep(3600)", "os.kill(os.getpid(), signal.SIGKILL)"])
+async def test_a_zygote_that_ends_while_it_forks_leaves_nothing_half_born(grove, tmp_path, monkeypatch, last_act):
+    waits = f"import os, signal, time\nos.waitpid = lambda *_: ({last_act}, os._exit(1))\n"  # a child is already there
+    (tmp_path / "doomed.py").write_text(waits)
+    path = f"{tmp_path}:{os.environ['PYTHONPATH']}"
+    await grove.plant(warm(), zygote=ZygoteSpec(modules=("supervisor.worker", "doomed"), env={"PYTHONPATH": path}))
+    await grove.see("zygote_warm", times=2)
+    assert words(grove.pid("c"), "cmdline")[:3] == [*ARGV]  # executed
+    assert {seen.pid for seen in all_processes() if parent(seen.pid) == os.getpid()} == {
+        grove.pid("c"),
+        zygote_pid(grove),
+    }
 
 
 async def test_without_what_it_shall_import_children_are_executed(grove):

@@ -14,7 +14,7 @@ from supervisor.exits import Decision, Exit, on_child_exit
 from supervisor.spec import ChildSpec, Restart
 
 JSONS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    st.none() | st.booleans() | st.integers(-(2**64) + 1, 2**64 - 1) | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
     max_leaves=5,
 )
@@ -56,9 +56,23 @@ def test_what_is_not_an_object_is_refused(line):
         wire.Lines(100_000).feed(line)
 
 
-def test_an_event_name_is_a_phrase():
+def test_a_number_is_finite_and_has_64_bits():
+    (word,) = wire.Lines(1000).feed(b'{"a":NaN,"b":-Infinity,"c":1e999,"d":1e9,"e":18446744073709551615}\n')
+    assert word == {"a": None, "b": None, "c": None, "d": 1e9, "e": 2**64 - 1}
+    with pytest.raises(WireError, match="more than 64 bits"):
+        wire.Lines(1000).feed(b'{"a":18446744073709551616}\n')
+
+
+@pytest.mark.parametrize("event", ["two words", ""])
+def test_an_event_name_is_a_phrase(event):
     with pytest.raises(WireError, match="misshapen frame 'event'"):
-        wire.heard({"t": "event", "event": "two words", "data": {}})
+        wire.heard({"t": "event", "event": event, "data": {}})
+
+
+def test_what_an_event_is_cannot_be_hidden_by_its_data():
+    data = {"event": "other", "child": "other", "at_ms": 0, "level": "warning"}
+    shown = Event(name="said", at_ms=1, child="c", data=data).as_json()
+    assert shown == {"at_ms": 1, "event": "said", "level": "warning", "child": "c"}
 
 
 @pytest.mark.parametrize(
