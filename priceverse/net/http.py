@@ -22,6 +22,7 @@ with without("click", "rich", "pygments"):
 
 USER_AGENT = f"priceverse/{__version__}"
 MAX_REDIRECTS = 3
+_KEEPING_METHOD = (307, 308)
 KEEP_S = 30.0
 """How long a connection waits for another request."""
 CLOSE_S = 1.0
@@ -53,8 +54,10 @@ async def fetch(
 class Fetcher(trio.abc.AsyncResource):
     """Make requests, `timeout_s` for each; those to one host share a connection while it is there.
 
-    No proxy, cookie or credential of the environment is used. Compression is not offered: a compressed body could
-    unpack to any size.
+    No proxy, cookie or credential but the URL's own is used. Compression is not offered: a compressed body could unpack
+    to any size.
+    httpx's client is passed over for its transport: it looks into cookies and redirects nobody asked for, and raises
+    what is no HTTPError.
     """
 
     def __init__(
@@ -67,49 +70,56 @@ class Fetcher(trio.abc.AsyncResource):
     ) -> None:
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
-        transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
-        transport._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001 - httpx hands no backend on
+        self._headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT, **headers}
+        self._transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
+        self._transport._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001 - httpx hands no backend on
             tls, max_keepalive_connections=1, keepalive_expiry=KEEP_S, network_backend=Backend()
-        )
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            timeout=timeout_s,
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
-            trust_env=False,
         )
 
     async def fetch(self, url: str, *, method: str = "GET", content: bytes = b"") -> Reply:
         """Make one request and return its reply. Raises NetError."""
         try:
             with trio.fail_after(self._timeout_s):
-                return await _follow(self._client, method, httpx.URL(url), content, self._max_bytes)
-        except (trio.TooSlowError, httpx.TimeoutException):
+                return await self._follow(self._request(method, httpx.URL(url), content))
+        except trio.TooSlowError:
             raise NetError(origin(url), f"no answer within {self._timeout_s:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as fault:
             raise NetError(origin(url), reason(fault)) from None
-        finally:
-            self._client.cookies.clear()  # what a host sets is not said back to it
 
     async def aclose(self) -> None:
         """Close the connection, within a moment whatever the host does."""
         with trio.move_on_after(CLOSE_S, shield=True):
-            await self._client.aclose()
+            await self._transport.aclose()
+
+    async def _follow(self, request: httpx.Request) -> Reply:
+        where = origin(str(request.url))
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self._transport.handle_async_request(request)
+            try:
+                if not response.has_redirect_location:
+                    return await _read(where, response, self._max_bytes)
+            finally:
+                await response.aclose()
+            request = self._redirected(request, response, where)
+        raise NetError(where, f"more than {MAX_REDIRECTS} redirects")
+
+    def _redirected(self, request: httpx.Request, response: httpx.Response, where: str) -> httpx.Request:
+        """Return the request that a redirect asks for."""
+        target = request.url.join(response.headers["location"])
+        if origin(str(target)) != where:
+            raise NetError(where, "redirects to another host")
+        keeps = response.status_code in _KEEPING_METHOD
+        return self._request(request.method, target, request.content) if keeps else self._request("GET", target, b"")
+
+    def _request(self, method: str, url: httpx.URL, content: bytes) -> httpx.Request:
+        request = httpx.Request(method, url, headers=self._headers, content=content or None)
+        if url.userinfo:
+            next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
+        return request
 
 
-async def _follow(client: httpx.AsyncClient, method: str, url: httpx.URL, content: bytes, max_bytes: int) -> Reply:
-    for _ in range(MAX_REDIRECTS + 1):
-        async with client.stream(method, url, content=content or None) as response:
-            if response.next_request is None:
-                return await _read(response, max_bytes)
-            target = response.next_request.url
-        if (target.host, target.scheme, target.port) != (url.host, url.scheme, url.port):
-            raise NetError(origin(str(url)), "redirects to another host")
-        url = target
-    raise NetError(origin(str(url)), f"more than {MAX_REDIRECTS} redirects")
-
-
-async def _read(response: httpx.Response, max_bytes: int) -> Reply:
-    where, headers = origin(str(response.url)), response.headers
+async def _read(where: str, response: httpx.Response, max_bytes: int) -> Reply:
+    headers = response.headers
     if not response.is_success:
         asked = retry_after_s(headers.get("retry-after"))
         raise NetError(where, f"HTTP {response.status_code}", status=response.status_code, retry_after_s=asked)

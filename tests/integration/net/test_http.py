@@ -65,6 +65,7 @@ async def test_a_body_of_exactly_the_bound(nursery: trio.Nursery) -> None:
         (reply(b"", status="304 Not Modified"), "HTTP 304", 304, None),
         (reply(b"", "Location: http://example.org/", status="302 Found"), "redirects to another host", None, None),
         (reply(b"", f"Location: https://{HOST}/", status="302 Found"), "redirects to another host", None, None),
+        (reply(b"", "Location: http://xn--zzz-.org/", status="302 Found"), "redirects to another host", None, None),
         (
             reply(gzip.compress(bytes(10_000)), "Content-Encoding: gzip"),
             "a compressed reply, which was not asked for",
@@ -88,6 +89,43 @@ async def test_a_redirect_within_the_host_is_followed(nursery: trio.Nursery) -> 
     got, requests = await asked(nursery, there, reply(b"found"))
     assert got.body == b"found"
     assert requests[1].startswith(b"GET /there ")
+
+
+@pytest.mark.parametrize(("status", "method"), [("308 Permanent", b"POST"), ("303 See Other", b"GET")])
+async def test_what_a_redirect_makes_of_a_post(nursery: trio.Nursery, status: str, method: bytes) -> None:
+    requests: list[bytes] = []
+
+    async def script(stream: trio.abc.Stream) -> None:
+        requests.append(await read_request(stream))
+        is_first = len(requests) == 1
+        await stream.send_all(
+            reply(b"", "Location: /there", "Connection: close", status=status) if is_first else reply(b"")
+        )
+
+    port = await raw_server(nursery, script)
+    with trio.fail_after(10):
+        where = f"http://{HOST}:{port}/"
+        await fetch(where, timeout_s=5.0, max_bytes=1000, tls=PLAIN, method="POST", content=b"hook")
+    assert requests[1].startswith(method + b" /there ")
+    assert (b"content-length: 4" in requests[1].lower()) is (method == b"POST")
+
+
+async def test_the_name_and_password_of_a_url_are_said(nursery: trio.Nursery) -> None:
+    requests: list[bytes] = []
+
+    async def script(stream: trio.abc.Stream) -> None:
+        requests.append(await read_request(stream))
+        await stream.send_all(reply(b"{}"))
+
+    port = await raw_server(nursery, script)
+    with trio.fail_after(10):
+        await fetch(f"http://me:secret@{HOST}:{port}/", timeout_s=5.0, max_bytes=1000, tls=PLAIN)
+    assert b"authorization: basic bWU6c2VjcmV0" in requests[0].replace(b"Authorization: Basic", b"authorization: basic")
+
+
+async def test_a_cookie_that_no_jar_takes_is_no_matter(nursery: trio.Nursery) -> None:
+    got, _ = await asked(nursery, reply(b"{}", "Set-Cookie: a=b; expires=Mon, 32 Foo 0000 99:99:99 GMT"))
+    assert got.body == b"{}"
 
 
 async def test_redirects_come_to_an_end(nursery: trio.Nursery) -> None:
