@@ -98,13 +98,6 @@ class Auth:
         name = self._of_token(bearer) if bearer.startswith(TOKEN_PREFIX) else await self._of_key(bearer, address)
         return self._identity(name)
 
-    async def authorize(self, authorization: str, address: str, role: Role) -> Identity:
-        """Return who sends this header if they have the role. Raises CallError UNAUTHORIZED."""
-        identity = await self.identify(authorization, address)
-        if identity is None or not identity.may(role):
-            raise CallError(Code.UNAUTHORIZED, f"This needs a bearer with the role {role}", {"role": role.value})
-        return identity
-
     async def log_in(self, user: str, password: str, address: str) -> Token:
         """Return a token for a user. Raises CallError UNAUTHORIZED, or TOO_MANY_REQUESTS after too many attempts."""
         found = next((each for each in self._current().users if each.name == user), None)

@@ -10,10 +10,7 @@ Header = tuple[str, str]
 
 MAX_AGE_S = 86_400
 METHODS = "GET, HEAD, POST, OPTIONS"
-_ALLOWED = (
-    "Accept, Authorization, Content-Type, If-None-Match, Last-Event-ID, "
-    "X-API-Key, X-Request-ID, X-Trace-ID, traceparent"
-)
+_ALLOWED = "Accept, Authorization, Content-Type, If-None-Match, Last-Event-ID, X-Request-ID, X-Trace-ID, traceparent"
 _EXPOSED = "ETag, RateLimit, RateLimit-Policy, Retry-After, X-Netron-Version, X-Request-ID, X-Trace-ID, traceparent"
 _VARY = ("Vary", "Origin")
 

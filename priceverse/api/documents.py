@@ -65,12 +65,12 @@ class Documents:
         """Answer the OpenAPI document."""
         if self._is_public or self._permits(_authorization(), Role.DOCS):
             return answers.json(self._openapi)
-        return self._unauthorized()
+        return self._unauthorized(Role.DOCS)
 
     async def metrics(self) -> Response:
         """Answer the metrics of the whole instance, in the form that the client accepts."""
         if not self._permits(_authorization(), Role.METRICS):
-            return self._unauthorized()
+            return self._unauthorized(Role.METRICS)
         try:
             with trio.fail_after(METRICS_TIMEOUT_S):
                 asked = listener.at(str(self._metrics))
@@ -80,10 +80,9 @@ class Documents:
         headers = dict([NO_STORE, answers.NOSNIFF])
         return Response(page.body, page.status, headers=headers, content_type=page.content_type)
 
-    def _unauthorized(self) -> Response:
-        refused = answers.refused(self._endpoint, CallError(Code.UNAUTHORIZED, "This needs credentials"))
-        refused.headers["WWW-Authenticate"] = "Bearer"
-        return refused
+    def _unauthorized(self, role: Role) -> Response:
+        error = CallError(Code.UNAUTHORIZED, f"This needs a bearer with the role {role}", {"role": role})
+        return answers.refused(self._endpoint, error)
 
 
 def _authorization() -> str:

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from priceverse.metrics.metric import Kind, Metric, Sample
 
+UNITS = frozenset({"seconds", "bytes"})
+"""What a name may end in to say what its numbers are."""
+
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -22,6 +25,9 @@ def render(metrics: Iterable[Metric], samples: Iterable[Sample]) -> bytes:
 
 def _family(metric: Metric, samples: list[Sample]) -> Iterator[str]:
     yield f"# TYPE {metric.full_name} {metric.kind}"
+    unit = metric.full_name.rpartition("_")[2]
+    if unit in UNITS:
+        yield f"# UNIT {metric.full_name} {unit}"
     yield f"# HELP {metric.full_name} {_escaped(metric.help)}"
     for sample in sorted(samples, key=lambda sample: sample.labels):
         yield from _lines(sample)

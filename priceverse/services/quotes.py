@@ -80,6 +80,8 @@ async def _refusal(pair: str, newest: Quote | None, faults: Sequence[CallError],
             "ageMs": age_ms(newest, now_ms),
             "maxAgeMs": ports.policy.max_price_age_ms,
         }
+    if down := await _disconnected(ports):
+        details["exchanges"] = down
     if pair in ports.pairs.derived and (reason := await _rate_fault(ports)) is not None:
         return CallError(Code.PRICE_STALE, f"Price is stale for pair {pair}: {reason}", {**details, "reason": reason})
     if newest is not None:
@@ -87,6 +89,17 @@ async def _refusal(pair: str, newest: Quote | None, faults: Sequence[CallError],
     if faults:
         return CallError(faults[0].code, faults[0].message, details)
     return CallError(Code.PRICE_UNAVAILABLE, f"Price not available for pair: {pair}", details)
+
+
+async def _disconnected(ports: Ports) -> dict[str, str]:
+    """Return the code of each exchange that is not heard now; none where that cannot be read."""
+    try:
+        reports = await ports.shared.collectors()
+    except CallError:
+        return {}
+    seen = {name: reports.get(name, {}) for name in ports.exchanges}
+    down = {name: report for name, report in seen.items() if report.get("connected") is not True}
+    return {name: report.get("error_code") or Code.EXCHANGE_DISCONNECTED for name, report in down.items()}
 
 
 async def _rate_fault(ports: Ports) -> RateFault | None:

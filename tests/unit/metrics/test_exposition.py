@@ -19,6 +19,12 @@ def test_every_declared_metric_has_its_family_type_and_help():
         assert (families[metric.full_name].type, families[metric.full_name].documentation) == (metric.kind, metric.help)
 
 
+def test_what_is_measured_in_a_unit_says_so():
+    units = {name: family.unit for name, family in parsed().items() if name.endswith(("_seconds", "_bytes"))}
+    assert units
+    assert all(name.endswith(f"_{unit}") for name, unit in units.items())
+
+
 def test_a_counter_ends_in_total_and_a_gauge_does_not():
     families = parsed(
         Sample(catalogue.TRADES, ("kraken", "btc-usd"), 12), Sample(catalogue.CHILD_MEMORY, ("api.0",), 68694016)

@@ -92,7 +92,26 @@ async def test_a_stale_price_is_an_error_that_shows_it(call, world, where):
         "asOf": "2025-12-31T23:55:00.000Z",
         "ageMs": 300_000,
         "maxAgeMs": 120_000,
+        "exchanges": {"binance": "EXCHANGE_3001", "kraken": "EXCHANGE_3001"},
     }
+
+
+@pytest.mark.parametrize(
+    ("reports", "named"),
+    [
+        ({"binance": {"connected": True}, "kraken": {"connected": True}}, None),
+        ({"binance": {"connected": True}}, {"kraken": "EXCHANGE_3001"}),
+        (
+            {"binance": {"connected": False, "error_code": "EXCHANGE_3002"}, "kraken": {"connected": True}},
+            {"binance": "EXCHANGE_3002"},
+        ),
+    ],
+    ids=["none", "silent", "rate limited"],
+)
+async def test_a_price_that_cannot_be_served_names_the_exchanges_that_are_not_heard(call, world, reports, named):
+    world.shared.reports = reports
+    error = await call(PRICES, "getPrice", pair="btc-usd")
+    assert (error.code, error.details.get("exchanges")) == ("PRICE_1002", named)
 
 
 async def test_the_newest_of_several_stale_prices_is_shown(call, world):
@@ -104,7 +123,7 @@ async def test_the_newest_of_several_stale_prices_is_shown(call, world):
 
 async def test_no_price_anywhere(call):
     error = await call(PRICES, "getPrice", pair="btc-usd")
-    assert (error.code, error.details) == ("PRICE_1002", {"pair": "btc-usd"})
+    assert (error.code, error.details["pair"]) == ("PRICE_1002", "btc-usd")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +154,7 @@ async def test_an_unknown_pair_names_the_available_ones(call, pair):
 async def test_roubles_without_a_rate_say_so(call, world):
     world.shared.known_rates = ()
     error = await call(PRICES, "getPrice", pair="btc-rub")
-    assert (error.code, error.details) == ("PRICE_1003", {"pair": "btc-rub", "reason": "rate_missing"})
+    assert (error.code, error.details["reason"]) == ("PRICE_1003", "rate_missing")
 
 
 async def test_roubles_with_a_stale_rate_say_so_beside_the_last_price(call, world):
