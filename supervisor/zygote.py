@@ -35,6 +35,7 @@ from supervisor.prctl import adopting, die_with_parent
 _VARIABLE = "SUPERVISOR_ZYGOTE"  # "<socket fd>:<pid of the root>"
 _MESSAGE_MAX_BYTES = 128 * 1024  # an environment, mostly
 _FDS_MAX = 64
+_WARM = b"warm 2"  # the number grows with any change of words: an upgrade renews the zygote before the root
 _GO = b"!"
 _ANSWER_S = 2.0
 WARM_S = 30.0
@@ -131,7 +132,7 @@ class Zygote:
                 self._popen = self._start(theirs.fileno())
             try:
                 await trio.lowlevel.wait_readable(self._socket)
-                was_warm = self.is_warm = bool(self._socket.recv(_MESSAGE_MAX_BYTES))
+                was_warm = self.is_warm = self._socket.recv(_MESSAGE_MAX_BYTES) == _WARM
                 if was_warm:
                     import_s = round(time.monotonic() - began_s, 3)
                     self._report(Name.ZYGOTE_WARM, pid=self._popen.pid, import_s=import_s)
@@ -177,7 +178,7 @@ def main() -> None:
         importlib.import_module(module)
     gc.freeze()
     with socket.socket(fileno=fd) as orders:
-        orders.send(b"warm")
+        orders.send(_WARM)
         birth = _serve(orders, root)
     if birth is not None:
         _become(birth)

@@ -97,6 +97,13 @@ async def test_a_zygote_that_ends_while_it_forks_leaves_nothing_half_born(grove,
     }
 
 
+async def test_a_zygote_of_another_version_gets_no_orders(grove, tmp_path):
+    (tmp_path / "newer.py").write_text("import sys\nsys.modules['__main__']._WARM = b'warm 0'\n")
+    path = f"{tmp_path}:{os.environ['PYTHONPATH']}"
+    await grove.plant(warm(), zygote=ZygoteSpec(modules=("newer",), env={"PYTHONPATH": path}))
+    assert words(grove.pid("c"), "cmdline")[:3] == [*ARGV]  # executed
+
+
 async def test_without_what_it_shall_import_children_are_executed(grove):
     await grove.plant(warm(), zygote=ZygoteSpec(modules=("no.such.module",)))
     assert not grove.seen("zygote_warm")
