@@ -185,14 +185,16 @@ class Answers:
         return await self._in_order(args, Kind.RENEW, renewed)
 
     async def _roll(self, target: str) -> object:
-        slots = self._slots(target)
+        slots, renewed = self._slots(target), list[str]()
         for pool in dict.fromkeys(slot.spec.pool for slot in slots if slot.spec.pool is not None):
-            await self.fleet.roll(pool, reason="rolling restart")
+            only = target if target in self.tree.slots else ""
+            renewed += await self.fleet.roll(pool, reason="rolling restart", only=only)
         for slot in (slot for slot in slots if slot.spec.pool is None):
             spawns = {slot.spec.name: slot.spawns}
             self.tree.apply(slot.spec.name, Kind.RENEW, reason="rolling restart")
             await self._until_serving([slot], spawns)
-        return _named(slots)
+            renewed.append(slot.spec.name)
+        return {"version": 1, "children": renewed}
 
     async def scale(self, args: Mapping[str, Any]) -> object:
         self._require_pool(args["pool"])

@@ -137,31 +137,38 @@ class Fleet:
 
     async def _replace_one(self, pool: Pool, slot: Slot, reason: str) -> None:
         try:
-            await self._roll(pool, [slot.spec.name], reason)
+            await self._roll(pool, reason, only=slot.spec.name)
         except ControlError as fault:
             self._tree.report(Name.POOL_ROLLED, pool=pool.spec.name, reason=reason, fault=str(fault))
 
-    async def roll(self, name: str, *, reason: str) -> list[str]:
-        """Replace every member, one at a time, never fewer serving than before; return their names.
+    async def roll(self, name: str, *, reason: str, only: str = "") -> list[str]:
+        """Replace every member, or one, one at a time, never fewer serving than before; return their names.
 
-        Raises ControlError if a fresh process does not get ready; the members not reached yet go on serving.
+        One that is asked for while another is under way begins when that is over. Raises ControlError if a fresh
+        process does not get ready; the members not reached yet go on serving.
         """
-        pool = self.pools[name]
-        return await self._roll(pool, sorted(slot.spec.name for slot in self.staying(pool) if slot.life.wanted), reason)
+        return await self._roll(self.pools[name], reason, only=only)
 
-    async def _roll(self, pool: Pool, names: Sequence[str], reason: str) -> list[str]:
+    async def _roll(self, pool: Pool, reason: str, *, only: str = "") -> list[str]:
         async with pool.rolling:
-            spare = self._add(pool)
-            pool.spare = spare.spec.name
-            try:
-                await self._serving(spare)
-                renewed = [name for name in names if await self._renew(pool, name, reason)]
-            finally:
-                pool.leaving.add(spare.spec.name)
-                self._nursery.start_soon(self._dismiss, pool, spare, "spare no longer needed")
-            while pool.spare in self._tree.slots:
-                await self._tree.changed.wait()
+            wanted = sorted(slot.spec.name for slot in self._regular(pool) if slot.life.wanted)
+            names = [name for name in wanted if only in ("", name)]
+            renewed = await self._renew_all(pool, names, reason) if names else []
         self._tree.report(Name.POOL_ROLLED, pool=pool.spec.name, members=renewed, reason=reason)
+        return renewed
+
+    async def _renew_all(self, pool: Pool, names: Sequence[str], reason: str) -> list[str]:
+        """Replace these one by one beside a spare, and return when that has gone again."""
+        spare = self._add(pool)
+        pool.spare = spare.spec.name
+        try:
+            await self._serving(spare)
+            renewed = [name for name in names if await self._renew(pool, name, reason)]
+        finally:
+            pool.leaving.add(spare.spec.name)
+            self._nursery.start_soon(self._dismiss, pool, spare, "spare no longer needed")
+        while pool.spare in self._tree.slots:
+            await self._tree.changed.wait()
         return renewed
 
     async def _renew(self, pool: Pool, name: str, reason: str) -> bool:

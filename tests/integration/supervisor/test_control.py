@@ -98,6 +98,13 @@ async def test_rolling_restart_of_all(busy, path):
     assert all(busy.pid(name) != pid for name, pid in before.items())
 
 
+async def test_rolling_restart_of_one_member(busy, path):
+    before = {name: busy.pid(name) for name in ("p.0", "p.1")}
+    assert (await ctl(path, "restart", target="p.1", rolling=True))["children"] == ["p.1"]
+    assert busy.pid("p.0") == before["p.0"]
+    assert busy.pid("p.1") != before["p.1"]
+
+
 async def test_scale_and_explain(busy, path):
     assert await ctl(path, "scale", pool="p", size=3) == {"version": 1, "pool": "p", "before": 2, "size": 3}
     await busy.see("worker_ready", "p.2")

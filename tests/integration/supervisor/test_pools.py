@@ -244,6 +244,37 @@ async def test_scaling_while_rolling_ends_at_the_wanted_size(grove):
     assert running.fleet.pools["p"].size == 3
 
 
+async def test_two_rolls_at_once_are_two_whole_ones(grove):
+    running = await grove.plant(pools=(pool(keys=()),))
+    renewed = []
+
+    async def roll() -> None:
+        renewed.append(await running.fleet.roll("p", reason="test"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(roll)
+        await grove.see("worker_stopping", "p.0")
+        nursery.start_soon(roll)
+    assert renewed == [["p.0", "p.1"]] * 2
+    await grove.until(lambda: sorted(running.tree.slots) == ["p.0", "p.1"])
+
+
+async def test_a_roll_ends_when_somebody_stops_the_pool(grove):
+    running = await grove.plant(pools=(pool(keys=(), template=child("t", "mute", ready_timeout_s=60)),), settled=False)
+    for name in ("p.0", "p.1"):
+        await grove.see("worker_started", name)
+
+    async def roll() -> None:
+        with pytest.raises(ControlError, match=r"p\.2 did not get ready"):
+            await running.fleet.roll("p", reason="test")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(roll)
+        await grove.see("worker_started", "p.2")
+        for slot in running.fleet.members(running.fleet.pools["p"]):
+            running.tree.apply(slot.spec.name, "unwant")
+
+
 async def test_a_roll_that_fails_leaves_the_rest_serving(grove):
     running = await grove.plant(pools=(pool(keys=()),))
     old = running.fleet.pools["p"].spec
