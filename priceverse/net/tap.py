@@ -14,14 +14,19 @@ from priceverse.net.handshake import SWITCHING_PROTOCOLS, Head, HeadReader
 
 RECEIVE_BYTES = 1 << 16
 
+PAUSE_S = 0.03
+"""After a receive that brought little the stream is left alone so long: what comes meanwhile is one receive, too."""
+LITTLE_BYTES = RECEIVE_BYTES // 4
+
 Deliver = Callable[[list[bytes]], Awaitable[None]]
 
 
 class TapStream(trio.abc.Stream):
     """Pass `stream` on, less its data messages: these go to `deliver`, one batch per receive.
 
-    While `deliver` waits nothing more is read: the peer feels it, memory does not. A refused handshake reads as the
-    end of the stream and is kept in `refusal`.
+    While `deliver` waits nothing more is read: the peer feels it, memory does not. A peer that sends frame by frame is
+    read every `PAUSE_S`, for a frame costs what a dozen costs: the waking of everybody on its way. A refused handshake
+    reads as the end of the stream and is kept in `refusal`.
     """
 
     def __init__(self, stream: trio.abc.Stream, splitter: FrameSplitter, deliver: Deliver) -> None:
@@ -47,6 +52,8 @@ class TapStream(trio.abc.Stream):
                 await self._deliver(messages)
             if head or rest:
                 return head + rest
+            if len(data) < LITTLE_BYTES:
+                await trio.sleep(PAUSE_S)
         return b""
 
     def _open(self, handshake: HeadReader, data: bytes) -> tuple[bytes, bytes]:
