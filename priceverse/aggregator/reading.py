@@ -16,8 +16,8 @@ from priceverse.bus.leases import Leases
 from priceverse.bus.trades import GroupLost, TradeReader
 from priceverse.log import get_logger
 
-READ_EVERY_S = 0.05
-"""Shortest time between reads: more entries a read, fewer thread hops, a fifth of the publish interval."""
+READ_EVERY_S = 0.25
+"""Longest pause between reads. What is read before a live price may go out would only wait for it."""
 
 IDLE_S = 0.2
 
@@ -26,6 +26,8 @@ class Reading:
     """What is followed now. `between` two reads `owned` and `reference` may be changed.
 
     `on_read` hears how many trades each read gave, `on_robbed` of a pair of which somebody else read: it is out then.
+    After a read that got everything the streams are left alone for `pause_s`, the pace of live prices: these come right
+    after a read, so that the next one is due when the next read is done.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Reading:
         *,
         reading_door: RedisDoor,
         child: str,
+        pause_s: float,
         on_read: Callable[[int], None],
         on_robbed: Callable[[str], None],
     ) -> None:
@@ -42,6 +45,7 @@ class Reading:
         self._reader = TradeReader(reading_door, self._consumer)
         self._door = door
         self._leases = leases
+        self._pause_s = min(pause_s, READ_EVERY_S)
         self._on_read = on_read
         self._on_robbed = on_robbed
         self.between = trio.Lock()
@@ -52,14 +56,13 @@ class Reading:
     async def run(self) -> None:
         """Read for ever."""
         while True:
-            began_s = trio.current_time()
-            if any(map(self._leases.is_sure, self.owned)):
-                await patiently(self._read, task="read")
-                await trio.sleep_until(began_s + READ_EVERY_S)
-            else:
+            if not any(map(self._leases.is_sure, self.owned)):
                 await trio.sleep(IDLE_S)
+            elif not await patiently(self._read, task="read"):
+                await trio.sleep(self._pause_s)
 
-    async def _read(self) -> None:
+    async def _read(self) -> bool:
+        """Read once; tell whether there may be more."""
         async with self.between:
             sure = [pair for pair in self.owned if self._leases.is_sure(pair)]
             followed = {self.reference.pricer.pair: self.reference.cursor} if self.reference else {}
@@ -69,7 +72,7 @@ class Reading:
                 owned, others = await self._reader.read(sure, followed)
             except GroupLost as lost:
                 await self._regroup(lost)
-                return
+                return False
             self._unheard.difference_update(sure)
             closed = {pair: len(self.owned[pair].pricer.closed) for pair in owned}
             count = sum(self.owned[pair].take(entries) for pair, entries in owned.items())
@@ -78,6 +81,7 @@ class Reading:
                 self.reference.take(entries)
             await self._look_for_thieves([pair for pair in owned if len(self.owned[pair].pricer.closed) > closed[pair]])
             self._on_read(count)
+            return any(entries.is_full for entries in (*owned.values(), *others.values()))
 
     async def _look_for_thieves(self, pairs: Collection[str]) -> None:
         """Give up pairs of which a former owner read, before what it read is missed in what is stored."""

@@ -72,7 +72,13 @@ async def serve(settings: Settings, duties: Duties) -> None:
                 duties.count("trades", trades)
 
         reading = Reading(
-            door, leases, reading_door=reading_door, child=duties.child, on_read=on_read, on_robbed=missed
+            door,
+            leases,
+            reading_door=reading_door,
+            child=duties.child,
+            pause_s=desk.pace.publish_ms / 1000,
+            on_read=on_read,
+            on_robbed=missed,
         )
         ownership = Ownership(
             settings, desk=desk, preview=preview, reading=reading, outbox=outbox, db=db, door=door, leases=leases

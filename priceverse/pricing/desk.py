@@ -67,6 +67,12 @@ class Seat:
     published_ms: int | None = None
     rate_fault: RateFault | None = None
 
+    @property
+    def since_ms(self) -> int | None:
+        """From when the pace counts, None for at once: what is new waits for what was new, not for a repetition."""
+        is_new = self.pricer.fresh and self.published_ms is not None
+        return self.priced[1].computed_ms if is_new and self.priced else self.published_ms
+
 
 class Desk:
     """The owned pairs by name, the reference if one of them needs it, and the rate as far as it is known."""
@@ -89,14 +95,14 @@ class Desk:
     def due(self, now_ms: int) -> list[Due]:
         """Return what to publish now: new prices of pairs with new trades, the last ones again as a heartbeat."""
         seats = [
-            seat for seat in self.seats.values() if self.pace.is_due(now_ms, seat.published_ms, fresh=seat.pricer.fresh)
+            seat for seat in self.seats.values() if self.pace.is_due(now_ms, seat.since_ms, fresh=seat.pricer.fresh)
         ]
         return [due for seat in seats if (due := self._due(seat, now_ms)).prices]
 
     def next_due_ms(self) -> int | None:
         """Return when something is due next, if no trade comes before; None without pairs."""
         seats = self.seats.values()
-        return min((self.pace.due_ms(seat.published_ms, fresh=seat.pricer.fresh) for seat in seats), default=None)
+        return min((self.pace.due_ms(seat.since_ms, fresh=seat.pricer.fresh) for seat in seats), default=None)
 
     def unpublished(self, due: Iterable[Due]) -> None:
         """Let prices that could not be published be due again at once."""

@@ -226,6 +226,16 @@ def test_new_trades_wait_for_the_pace():
     assert second.prices[0].sequence > first.prices[0].sequence
 
 
+def test_new_trades_do_not_wait_for_a_price_that_was_only_repeated():
+    desk = a_desk_with_one_trade()
+    desk.due(START + 10)
+    desk.due(START + 1010)
+    feed(desk.seats["btc-usd"].pricer, [entry(START + 1020, START + 1015, "102")])
+    assert desk.next_due_ms() == START + 260
+    (second,) = desk.due(START + 1021)
+    assert second.prices[0].as_of_ms == START + 1015
+
+
 def test_an_empty_window_keeps_the_last_price_and_lets_it_age():
     desk = a_desk_with_one_trade()
     (first,) = desk.due(START + 10)
