@@ -103,8 +103,10 @@ class Broadcast:
     def put(self, pair: str, event: bytes) -> None:
         """Take the newest event of a pair, unless it says what the last one said."""
         if self._events.get(pair) != event:
-            self._events[pair] = self._news[pair] = event
-            self._woken.set()
+            self._events[pair] = event
+            if self._channels:
+                self._news[pair] = event
+                self._woken.set()
 
     def open(self, form: Form, write_now: WriteNow = never) -> Channel:
         """Return a new channel, which already holds what is known now; `leave` it in the end."""

@@ -20,7 +20,7 @@ from priceverse.bus.entries import StreamId
 SWEEP = 1000
 """Most entries acknowledged in one step."""
 
-LOST_PREFIXES = ("NOGROUP", "UNBLOCKED", "ERR no such key")
+LOST_PREFIXES = ("NOGROUP", "UNBLOCKED", "no such key")
 
 
 @dataclass(frozen=True, slots=True)

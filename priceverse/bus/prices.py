@@ -25,6 +25,9 @@ __all__ = ["PriceWriter", "current", "decode", "encode", "subscribe"]
 POLL_S = 0.5
 """How long cancellation may have to wait for the thread."""
 
+MOST_AT_ONCE = 100
+"""So many prices are handed over together: those of one publishing come together, and each hop costs two wakings."""
+
 OnPrice = Callable[[Price], None]
 
 
@@ -129,9 +132,23 @@ class _Follower:
     def _listen(self, pubsub: redis.client.PubSub) -> None:
         heard_s = time.monotonic()
         while time.monotonic() - heard_s < self._silence_s:
-            message = pubsub.get_message(timeout=POLL_S)  # None at once, too: an acknowledgement that nobody wants
+            prices = [price for data in _heard(pubsub) if (price := readable(data)) is not None]
             trio.from_thread.check_cancelled()
-            if message is not None and (price := readable(message["data"])) is not None:
+            if prices:
                 heard_s = time.monotonic()
-                trio.from_thread.run_sync(self._on_price, price)
+                trio.from_thread.run_sync(self._hand_over, prices)
         raise _Silent("nothing was announced on any price channel")
+
+    def _hand_over(self, prices: Sequence[Price]) -> None:
+        for price in prices:
+            self._on_price(price)
+
+
+def _heard(pubsub: redis.client.PubSub) -> list[bytes]:
+    """Wait for an announcement; return it and those that have come with it."""
+    heard: list[bytes] = []
+    message = pubsub.get_message(timeout=POLL_S)  # None at once, too: an acknowledgement that nobody wants
+    while message is not None:
+        heard.append(message["data"])
+        message = pubsub.get_message() if len(heard) < MOST_AT_ONCE else None
+    return heard

@@ -9,7 +9,7 @@ import pytest
 import trio
 from redis.exceptions import ResponseError
 
-from priceverse.bus import group, keys, prices, rates, stats, trades
+from priceverse.bus import consumers, group, keys, prices, rates, stats, trades
 from priceverse.bus.client import RedisDoor, RedisUnavailable
 from priceverse.bus.entries import BEGINNING, StreamId
 from priceverse.bus.pages import SIZE
@@ -279,3 +279,25 @@ async def test_redis_away_is_one_exception(tmp_path):
 
 async def test_a_ping_takes_some_time(door):
     assert 0 < await door.ping() < 1
+
+
+async def test_of_a_stream_that_is_gone_nobody_has_read(door):
+    assert not await consumers.others_read(door, PAIR, "aggregator.1", BEGINNING)
+    await consumers.tidy(door, PAIR)
+
+
+async def test_prices_that_come_together_are_handed_over_in_their_order(door, redis_settings, nursery):
+    heard: list[int] = []
+    most = prices.MOST_AT_ONCE
+    seen = trio.Event()
+
+    def hear(price: Price) -> None:
+        heard.append(price.sequence)
+        if price.sequence == most + 5:
+            seen.set()
+
+    await nursery.start(prices.subscribe, redis_settings, [PAIR], hear)
+    await prices.PriceWriter(door).publish([replace(A_PRICE, sequence=n) for n in range(1, most + 6)])
+    with trio.fail_after(10):
+        await seen.wait()
+    assert heard == list(range(1, most + 6))
