@@ -96,12 +96,15 @@ class Outbox:
         self.last_row_ms: dict[str, int] = {}
 
     def put(self, settled: Sequence[Settled]) -> None:
-        """Add instants; beyond the bound the oldest are given up, and counted."""
-        self._waiting.extend(settled)
-        excess = len(self._waiting) - MAX_WAITING
+        """Add instants; what is beyond the bound is given up, and counted.
+
+        Those are the newest: when the others are stored, what comes then is refused, and the pair is taken over again
+        from there. So they are computed again as long as the stream, where they are not acknowledged, has their trades.
+        """
+        room = MAX_WAITING - len(self._waiting)
+        self._waiting.extend(settled[:room])
+        excess = len(settled) - room
         if excess > 0:
-            for _ in range(excess):
-                self._waiting.popleft()
             self.dropped += excess
             get_logger().error("history_dropped", instants=excess, total=self.dropped)
         if self._waiting:

@@ -2,12 +2,12 @@
 
     claim (at takeover) ─▶ epoch and position ─▶ commit: locked ─ fenced? ─ new? ─▶ rows, candles, checkpoint
 
-Candles are sums, so adding a portion twice would double it. The rule: a portion is stored if and only if all of it lies
-after the checkpoint, under the lock of the checkpoint; so it may be sent again when its fate is not known, whoever cuts
-portions by other settings doubles nothing, and whoever lost a pair to a newer owner stores nothing.
+Candles are sums, so adding a portion twice would double it. The rule: a portion is stored if and only if it begins
+where the checkpoint is, under the lock of the checkpoint. So it may be sent again when its fate is not known, nothing
+is doubled or left out whoever cut it by whatever settings, and whoever lost a pair to a newer owner stores nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -112,8 +112,8 @@ class Fenced(Refused):
     """A newer owner of the pair is known."""
 
 
-class Overlapping(Refused):
-    """A portion has something in it that is stored already and something that is not: take the pair over again."""
+class Astray(Refused):
+    """A portion is new and does not begin where the checkpoint is: the pair is to be taken over again."""
 
 
 async def claim(db: Database, pair: str, epoch: int, begin: Position) -> Claimed:
@@ -157,7 +157,7 @@ def _claim(connection: psycopg.Connection, pair: str, epoch: int, begin: Positio
 
 def _commit(connection: psycopg.Connection, portions: Sequence[Portion]) -> None:
     held = _hold(connection, sorted({portion.pair for portion in portions}))
-    new = [portion for portion in portions if held[portion.pair].lacks(portion)]
+    new = [portion for pair, found in held.items() for portion in found.lacks([p for p in portions if p.pair == pair])]
     prices.write(connection, [row for portion in new for row in portion.rows])
     candles = merged(candle for portion in new for candle in portion.candles)
     if candles:
@@ -187,18 +187,17 @@ class _Held:
         lateness_ms = like.stream_ms - like.instant_ms if self.lateness_ms is None else self.lateness_ms
         return Position(stream_ms, stream_ms - lateness_ms)
 
-    def lacks(self, portion: Portion) -> bool:
-        """Tell whether a portion is new. Raises Fenced, and Overlapping where a part of it is not."""
-        if self.epoch > portion.epoch:
-            raise Fenced(portion.pair, f"epoch {portion.epoch} is over")
-        position = self.position(portion.until)
-        if position is None:
-            return True
-        if position.covers(portion.until):
-            return False
-        if not portion.since.covers(position):
-            raise Overlapping(portion.pair, f"{portion.since} to {portion.until}, and {position} is stored")
-        return True
+    def lacks(self, portions: Sequence[Portion]) -> Iterator[Portion]:
+        """Yield those portions of the pair, which are in order, that are not stored yet. Raises Fenced, Astray."""
+        at = self.position(portions[0].until) or portions[0].since
+        for portion in portions:
+            if self.epoch > portion.epoch:
+                raise Fenced(portion.pair, f"epoch {portion.epoch} is over")
+            if portion.since == at:
+                at = portion.until
+                yield portion
+            elif not at.covers(portion.until):
+                raise Astray(portion.pair, f"{portion.since} to {portion.until}, and {at} is stored")
 
 
 def _hold(connection: psycopg.Connection, pairs: list[str]) -> dict[str, _Held]:

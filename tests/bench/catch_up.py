@@ -38,7 +38,6 @@ from priceverse.pricing.desk import Desk, Seat, Settled
 from priceverse.pricing.entry import Entry
 from priceverse.pricing.pricer import PairPricer
 from priceverse.pricing.reference import Reference
-from priceverse.pricing.schedule import Position
 
 PAIRS = ("btc-usd", "eth-usd", "xmr-usd", "usdt-usd")
 LEVELS = {"btc-usd": Decimal(64000), "eth-usd": Decimal(3000), "xmr-usd": Decimal(150), "usdt-usd": Decimal("0.9993")}
@@ -103,7 +102,7 @@ async def outbox(settings: Settings, waiting: list[Settled]) -> float:
 
     async with Database(settings.database) as db, trio.open_nursery() as nursery:
         for pair in PAIRS:
-            await commits.claim(db, pair, 1, Position(1, 1))
+            await commits.claim(db, pair, 1, waiting[0].since)
         box = Outbox(partial(history.commit, db), acknowledged)
         began_s = trio.current_time()
         box.put(waiting)

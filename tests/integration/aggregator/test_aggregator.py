@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from priceverse.aggregator import history, plan
-from priceverse.bus import group, prices, stats
+from priceverse.bus import group, keys, prices, stats
 from priceverse.bus.client import RedisDoor
 from priceverse.bus.trades import BEGINNING, TradeReader
 from priceverse.clock import now_ms
@@ -309,6 +309,41 @@ async def test_postgres_away_costs_no_row_and_holds_up_no_live_price(settings, d
         nursery.cancel_scope.cancel()
     await assert_rows_are_exact(own, door, found)
     await assert_candles_are_exact(own, door, own_connect(own_postgres))
+
+
+async def test_without_a_word_of_postgres_and_of_the_group_nothing_is_left_out(settings, door, market, own_postgres):
+    """Who takes over must guess where to begin, and is told later that it was not there."""
+    own = settings.model_copy(update={"database": Settings(database=own_postgres.settings).database})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        async with aggregating(own, *PAIRS):
+            await another_row(own_connect(own_postgres))
+            own_postgres.stop()
+        for pair in PAIRS:
+            await door.run(lambda client: client.xgroup_destroy(keys.trades(pair), keys.GROUP))  # noqa: B023 - awaited right here
+        await trio.sleep(4)  # longer than the window that is guessed
+        async with aggregating(own, *PAIRS):
+            await eventually(lambda: prices.current(door, PAIRS), lambda found: len(found) == len(PAIRS))
+            own_postgres.start()
+            found = await settled_rows(own_connect(own_postgres), now_ms())
+        nursery.cancel_scope.cancel()
+    await assert_rows_are_exact(own, door, found)
+    await assert_candles_are_exact(own, door, own_connect(own_postgres))
+
+
+async def test_nobody_owned_a_pair_for_longer_than_entries_are_kept(settings, door, market, connect):
+    kept = settings.aggregation.model_copy(update={"stream_keep_s": 1})
+    brief = settings.model_copy(update={"aggregation": kept})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        async with aggregating(brief, *PAIRS):
+            await another_row(connect)
+        await trio.sleep(4)
+        async with aggregating(brief, *PAIRS):
+            found = await settled_rows(connect, now_ms())
+        nursery.cancel_scope.cancel()
+    await assert_rows_are_exact(settings, door, found)
+    await assert_candles_are_exact(settings, door, connect)
 
 
 async def test_redis_restarted_empty_is_found_again(settings, tmp_path, connect):

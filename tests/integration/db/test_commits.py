@@ -10,7 +10,7 @@ import trio
 
 from priceverse.clock import now_ms
 from priceverse.db import commits
-from priceverse.db.commits import Claimed, Fenced, Overlapping, Portion
+from priceverse.db.commits import Astray, Claimed, Fenced, Portion
 from priceverse.db.errors import DatabaseUnavailable
 from priceverse.db.pool import Database
 from priceverse.db.prices import HistoryRow
@@ -133,12 +133,15 @@ async def test_a_candle_of_an_exchange_takes_no_portions(db: Database, connect: 
         ),  # other lateness
         (at(0), at(2)),  # two instants at once, of which one is stored
         (Position(1_700_000_015_000, 1_700_000_000_000), at(2)),  # trades that are older than the stored instant
+        (at(2), at(3)),  # something is missing
     ],
 )
-async def test_a_portion_that_is_stored_in_part_is_refused(db: Database, connect: Connect, since, until) -> None:
+async def test_a_portion_that_does_not_begin_where_the_checkpoint_is_is_refused(
+    db: Database, connect: Connect, since: Position, until: Position
+) -> None:
     await commits.commit(db, [HERE])
     once = candles_of(connect)
-    with pytest.raises(Overlapping, match="btc-usd"):
+    with pytest.raises(Astray, match="btc-usd"):
         await commits.commit(db, [replace(HERE, since=since, until=until)])
     assert candles_of(connect) == once
     assert await commits.checkpoints(db, ["btc-usd"]) == {"btc-usd": stream_id(1)}
@@ -184,14 +187,16 @@ async def test_a_claim_by_a_number_that_is_not_new_is_refused(db: Database, numb
 async def test_of_many_owners_at_once_only_the_newest_remains(db: Database, connect: Connect) -> None:
     async def own(epoch: int) -> None:
         try:
-            await commits.commit(db, [Portion("btc-usd", at(epoch - 1), at(epoch), epoch)])
+            await commits.claim(db, "btc-usd", epoch, at(0))
+            await commits.commit(db, [portion(1, epoch=epoch)])
         except Fenced:
             return
 
     async with trio.open_nursery() as nursery:
         for epoch in (3, 9, 1, 7, 5, 8, 2):
             nursery.start_soon(own, epoch)
-    assert connect().execute("SELECT stream_id, epoch FROM checkpoint").fetchall() == [(stream_id(9), 9)]
+    assert connect().execute("SELECT stream_id, epoch FROM checkpoint").fetchall() == [(stream_id(1), 9)]
+    assert [row[6] for row in candles_of(connect)] == [CANDLE.trades]
 
 
 async def test_a_volume_beyond_the_schema_stops_at_its_end(db: Database, connect: Connect) -> None:

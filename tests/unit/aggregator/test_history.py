@@ -114,7 +114,7 @@ async def test_waiting_for_a_flush_ends(outbox, stores, nursery, autojump_clock)
     assert await outbox.flushed(["xmr-usd"], 5)
 
 
-async def test_beyond_the_bound_the_oldest_are_given_up_and_counted(
+async def test_beyond_the_bound_the_newest_are_given_up_and_counted(
     outbox, stores, nursery, monkeypatch, autojump_clock
 ):
     monkeypatch.setattr(history, "MAX_WAITING", 3)
@@ -125,7 +125,8 @@ async def test_beyond_the_bound_the_oldest_are_given_up_and_counted(
     outbox.put([settled(number) for number in (3, 4, 5)])
     assert (outbox.dropped, outbox.waiting()["btc-usd"]) == (2, 3)
     assert await outbox.flushed(["btc-usd"], 60)
-    assert [told for what, told in stores.told if what == "stored"][-1] == (settled(3), settled(4), settled(5))
+    stored = [done for what, told in stores.told if what == "stored" for done in told]
+    assert stored == [settled(1), settled(2), settled(3)]
 
 
 async def test_what_is_discarded_is_not_stored_and_the_rest_goes_on(outbox, stores, nursery, autojump_clock):
