@@ -1,8 +1,9 @@
-"""`priceverse ctl`: the supervisor's control commands, pointed at this program's socket."""
+"""`priceverse ctl`, also installed as `priceversectl`: the supervisor's commands, pointed at this program's socket."""
 
 from pathlib import Path
 
-from priceverse.cli.settings import load_or_exit
+import click
+
 from supervisor.ctl import group
 
 UP_SOCKET = Path(".priceverse/control.sock")
@@ -10,7 +11,14 @@ UP_SOCKET = Path(".priceverse/control.sock")
 
 def _find_socket() -> Path:
     """Return the configured socket if it is there, else that of `priceverse up` in this directory."""
-    configured: Path = load_or_exit(None).settings.supervisor.control_socket
+    from priceverse.config.load import ConfigError, load  # noqa: PLC0415 - pydantic is slow to import
+    from priceverse.config.settings import Supervisor  # noqa: PLC0415 - as above
+
+    try:
+        configured = load(None).settings.supervisor.control_socket
+    except ConfigError as error:  # the daemon may run all the same, and is asked what is wrong
+        click.echo(f"priceverse: {error}", err=True)
+        configured = Supervisor().control_socket
     return configured if configured.exists() or not UP_SOCKET.exists() else UP_SOCKET
 
 

@@ -85,6 +85,8 @@ def _built(command: Command, name: str) -> click.Command:
         try:
             context.exit(_run(context, choice, command, given))
         except Refused as refused:
+            if isinstance(refused, Unreachable) and _is_end(command, given):
+                context.exit(0)
             click.echo(f"{context.command_path}: {refused}", err=True)
             context.exit(refused.code)
         except KeyboardInterrupt:
@@ -129,7 +131,8 @@ def _run(context: click.Context, choice: _Choice, command: Command, given: Mappi
 def _connected(path: Path, command: Command, given: Mapping[str, Any]) -> Client:
     """Connect; `wait` also waits for the daemon to come up."""
     patience_s = CHANGE_S if command.changes else LOOK_S
-    deadline = time.monotonic() + (given["timeout"] if command.name == "wait" else 0.0)
+    waits = command.name == "wait" and not _is_end(command, given)
+    deadline = time.monotonic() + (given["timeout"] if waits else 0.0)
     while True:
         try:
             return Client(path, patience_s=patience_s)
@@ -137,6 +140,11 @@ def _connected(path: Path, command: Command, given: Mapping[str, Any]) -> Client
             if time.monotonic() >= deadline:
                 raise
             time.sleep(RETRY_S)
+
+
+def _is_end(command: Command, given: Mapping[str, Any]) -> bool:
+    """Return whether it is what was wanted that nobody answers."""
+    return command.name == "wait" and given["for"] == "stopped"
 
 
 def _print(name: str, reply: Mapping[str, Any], choice: _Choice) -> None:

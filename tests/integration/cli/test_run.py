@@ -245,3 +245,17 @@ def test_an_upgrade_refuses_no_connection(env):
                 client.join(TIMEOUT_S)
     assert not failures
     assert set(answers) == {200}
+
+
+def test_ctl_finds_the_daemon_also_beside_a_broken_configuration(tmp_path):
+    """Under both of its names; which of them is installed is the wheel's matter."""
+    program = "import sys; from priceverse.cli.ctl import command; command(prog_name='priceversectl')"
+    for words in (["-m", "priceverse", "ctl"], ["-c", program]):
+        asked = [sys.executable, *words, "status"]
+        env = environment(PRICEVERSE_APP__PORT="none")
+        done = subprocess.run(
+            asked, env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, cwd=tmp_path
+        )
+        assert done.returncode == 4
+        assert "app.port" in done.stderr
+        assert "no daemon answers on /run/priceverse/control.sock" in done.stderr

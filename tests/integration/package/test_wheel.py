@@ -1,9 +1,11 @@
 """The wheel carries what an installed package needs beside its code: page, chart library, SQL, units, examples."""
 
-import re
+import configparser
+import importlib
 import subprocess
 import zipfile
 
+import click
 import pytest
 
 from tests import wheel
@@ -54,7 +56,13 @@ def test_the_sdist_makes_the_same_wheel(names, tmp_path):
         assert set(archive.namelist()) == names
 
 
-def test_the_wheel_has_the_command(built):
+def test_the_wheel_has_the_commands(built):
     with zipfile.ZipFile(built) as archive:
         points = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
-        assert re.search(rb"^priceverse = priceverse\.cli:main$", archive.read(points), re.MULTILINE)
+        said = configparser.ConfigParser()
+        said.read_string(archive.read(points).decode())
+    scripts = dict(said["console_scripts"])
+    assert set(scripts) == {"priceverse", "priceversectl"}
+    for where in scripts.values():
+        module, _, name = where.partition(":")
+        assert isinstance(getattr(importlib.import_module(module), name), click.Group)

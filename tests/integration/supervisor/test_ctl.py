@@ -197,6 +197,20 @@ async def test_the_local_commands_have_json_too(ctl):
     assert json.loads((await ctl("completion", "bash", "--json")).output)["shell"] == "bash"
 
 
+async def test_wait_for_stopped_ends_well_when_the_daemon_ends(ctl, grove):
+    waited: list[Result] = []
+
+    async def wait() -> None:
+        waited.append(await ctl("wait", "--for", "stopped", "--timeout", "20"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        nursery.start_soon(ctl, "shutdown")
+    await grove.ended.wait()
+    waited.append(await ctl("wait", "--for", "stopped", "--timeout", "20"))
+    assert [shown.exit_code for shown in waited] == [0, 0]
+
+
 async def test_wait_waits_for_the_daemon_to_come_up(grove, path):
     waited: list[Result] = []
 
