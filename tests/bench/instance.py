@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +30,10 @@ from priceverse.embedded.state import holder
 SETTLE_S = 15
 CONNECTIONS = 64
 TRADES_PER_S = 2000
-WALK_PER_S = 156
+WALK_PER_S = 148
 """What the simulator's walk comes to at its own pace."""
+
+UNLIMITED = {"PRICEVERSE_API__RATE_LIMIT__ENABLED": "false"}
 
 TRADES = re.compile(r"^priceverse_trades_total\{.*\} (\d+)", re.MULTILINE)
 
@@ -50,7 +52,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--offered", type=int, default=10_000)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="pv-") as folder, instance(Path(folder) / "state") as running:
+    speed = f"{TRADES_PER_S / WALK_PER_S:.1f}"
+    with (
+        tempfile.TemporaryDirectory(prefix="pv-") as folder,
+        instance(Path(folder) / "state", "--speed", speed, env=UNLIMITED) as running,
+    ):
         time.sleep(SETTLE_S)
         with used(running, "pipeline alone"):
             time.sleep(5)
@@ -70,15 +76,15 @@ def main() -> None:
 
 
 @contextmanager
-def instance(state: Path) -> Iterator[Instance]:
-    """Start `priceverse up`."""
+def instance(state: Path, *words: str, env: Mapping[str, str]) -> Iterator[Instance]:
+    """Start `priceverse up`; it is gone in the end."""
     up = [str(Path(sys.executable).with_name("priceverse")), "up", "--state", str(state)]
     said = subprocess.run(
-        [*up, "--detach", "--port", "0", "--speed", f"{TRADES_PER_S / WALK_PER_S:.1f}"],
+        [*up, "--detach", "--port", "0", *words],
         check=True,
         stdout=subprocess.PIPE,  # and not stderr, which the daemon keeps open
         text=True,
-        env=os.environ | {"PRICEVERSE_API__RATE_LIMIT__ENABLED": "false"},
+        env=os.environ | env,
     ).stdout
     try:
         yield Instance(
@@ -90,12 +96,12 @@ def instance(state: Path) -> Iterator[Instance]:
         subprocess.run([*up, "--stop"], check=True, capture_output=True)
 
 
-def paced(folder: Path, port: int, per_s: int, seconds: int) -> dict[str, float]:
+def paced(folder: Path, port: int, per_s: int, seconds: int, connections: int = CONNECTIONS) -> dict[str, float]:
     """Offer getPrice at a steady rate; return what the client saw."""
     program, request = folder / "pace", folder / "request"
     subprocess.run(["cc", "-O2", "-o", program, api.HERE / "pace.c"], check=True)
     request.write_bytes(api.REQUEST)
-    command = [program, str(port), str(per_s), str(seconds), str(CONNECTIONS), request]
+    command = [program, str(port), str(per_s), str(seconds), str(connections), request]
     said: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return said
 
