@@ -34,6 +34,8 @@ async def test_the_example_runs(tmp_path):
                 pass
             with Client(tmp_path / "state/control.sock") as client:
                 host, port = client.call("status")["listeners"]["web"]
+            steered = [sys.executable, "-m", "supervisor.ctl", "--state", str(tmp_path / "state"), "status"]
+            await trio.run_process(steered, capture_stdout=True)
             async with await trio.open_tcp_stream(host, port) as stream:
                 assert (await stream.receive_some(100)).startswith(b"hello from web.")
     finally:
