@@ -25,7 +25,6 @@ class Name(StrEnum):
     WORKER_MISBEHAVED = "worker_misbehaved"
     WORKER_MEMORY = "worker_memory"
     CHILD_FATAL = "child_fatal"
-    CHILD_RESET = "child_reset"
     CHILD_ADDED = "child_added"
     CHILD_REMOVED = "child_removed"
     BREAKER_OPENED = "breaker_opened"

@@ -7,7 +7,7 @@ The rule: a bad value raises `SpecError` naming the field, what came and what is
 import re
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain
@@ -219,12 +219,6 @@ class TreeSpec:
             stem, _, index = child.name.rpartition(".")
             taken = stem in pools and index.isdigit()
             _check(not taken, "tree: name", child.name, f"not a member's name of pool {stem}")
-
-    def members(self) -> Iterator[ChildSpec]:
-        """Yield the children to start: the single ones, then each pool at its configured size."""
-        yield from self.children
-        for pool in self.pools:
-            yield from (pool.member(index) for index in range(pool.size))
 
 
 def _check(holds: bool, where: str, got: object, allowed: str) -> None:

@@ -1,5 +1,6 @@
 """The control socket against clients that ask, misbehave, or are not allowed."""
 
+import contextlib
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ from supervisor import control
 from supervisor.answers import Answers, History
 from supervisor.commands import COMMANDS
 from supervisor.ctl.client import Client, Refused, Unreachable
+from supervisor.events import Event
 from supervisor.spec import Autoscale, PoolSpec
 from tests.integration.supervisor.grove import child
 
@@ -252,6 +254,29 @@ async def test_too_many_clients_are_told_so(busy, path):
         await ctl(path, "status")
     for stream in streams:
         await stream.aclose()
+
+
+async def test_a_client_that_stops_reading_is_dropped_and_keeps_no_place(busy, path, monkeypatch):
+    monkeypatch.setattr(control, "SEND_S", 0.2)
+    monkeypatch.setattr(control, "CLIENTS_MAX", 1)
+    async with await trio.open_unix_socket(str(path)) as stream:
+        await stream.send_all(b'{"command": "events", "args": {"follow": true}}\n')
+        await stream.receive_some(1)
+        for _ in range(12):
+            await busy.ask("c", "say", word={"t": "event", "event": "said", "data": {"much": "x" * 50_000}})
+        with trio.fail_after(20):
+            while "error" in (await raw(path, b'{"command": "version"}\n'))[0]:  # noqa: ASYNC110 -- the server says nothing of it
+                await trio.sleep(0.05)
+
+
+async def test_a_follower_that_lags_learns_how_much_it_lost():
+    history, kept = History(), [Event(name=f"e{n}", at_ms=n) for n in range(1100)]
+    async with contextlib.aclosing(history.show({"follow": True})) as shown:
+        history.add(kept[0])
+        assert (await anext(shown))["event"] == "e0"
+        for event in kept[1:]:
+            history.add(event)
+        assert [(await anext(shown))["event"] for _ in range(2)] == ["e1", "events_lost"]
 
 
 async def test_several_requests_on_one_connection(busy, path):
