@@ -130,7 +130,7 @@ class Answers:
         child = slot.process
         if child is None or not slot.is_greeted:
             raise ControlError(f"{slot.spec.name} is not running", code=3)
-        child.new_stacks()
+        child.forget_stacks()
         child.signal(signal.SIGUSR1)
         threads = ""
         with trio.move_on_after(STACK_S):

@@ -43,20 +43,22 @@ def open_all(specs: Iterable[ListenerSpec], inherited: Iterable[Inherited] = ())
 
     Raises ListenError saying which address cannot be had, and why.
     """
-    given = [(each.name, socket.socket(fileno=each.fd)) for each in inherited]
-    for _, sock in given:
-        sock.set_inheritable(False)
-    wanted = list(specs)
-    if len(wanted) == len(given) == 1:  # nothing else can be meant
-        given = [(wanted[0].name, given[0][1])]
-    taken = {spec.name: _taken(spec, given) for spec in wanted}
-    for name, sock in given:
-        if sock not in taken.values():
-            raise ListenError(f"no listener wants the inherited socket {name or _address(sock)}")
-    sockets = {spec.name: taken[spec.name] or _bound(spec) for spec in wanted}
-    for spec in wanted:
-        if spec.defer_accept_s and spec.path is None:
-            sockets[spec.name].setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, spec.defer_accept_s)
+    with contextlib.ExitStack() as undo:
+        given = [(each.name, undo.enter_context(socket.socket(fileno=each.fd))) for each in inherited]
+        for _, sock in given:
+            sock.set_inheritable(False)
+        wanted = list(specs)
+        if len(wanted) == len(given) == 1:  # nothing else can be meant
+            given = [(wanted[0].name, given[0][1])]
+        taken = {spec.name: _taken(spec, given) for spec in wanted}
+        for name, sock in given:
+            if sock not in taken.values():
+                raise ListenError(f"no listener wants the inherited socket {name or _address(sock)}")
+        sockets = {spec.name: taken[spec.name] or undo.enter_context(_bound(spec)) for spec in wanted}
+        for spec in wanted:
+            if spec.defer_accept_s and spec.path is None:
+                sockets[spec.name].setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, spec.defer_accept_s)
+        undo.pop_all()
     return sockets
 
 

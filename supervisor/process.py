@@ -6,6 +6,7 @@ nothing that a child left running in its session outlives it.
 """
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -98,6 +99,11 @@ class Process:
         os.close(self._pidfd)
         os.close(self._stacks_fd)
 
+    def forget_stacks(self) -> None:
+        """Give back the memory of what was written; whoever asks for stacks every minute would else keep them all."""
+        os.ftruncate(self._stacks_fd, 0)
+        self._stacks_read = 0
+
     def new_stacks(self) -> str:
         """Return what faulthandler has written since the last call, bounded."""
         size = os.fstat(self._stacks_fd).st_size
@@ -116,6 +122,7 @@ def spawn(spec: ChildSpec, listeners: Mapping[str, int], zygote: Zygote | None) 
         undo.callback(ours.close)
         with theirs:
             stacks_fd = os.memfd_create("stacks", os.MFD_CLOEXEC)
+            fcntl.fcntl(stacks_fd, fcntl.F_SETFL, os.O_APPEND)
             undo.callback(os.close, stacks_fd)
             fds = (theirs.fileno(), stacks_fd, *(listeners[name] for name in spec.listeners))
             pid, wait, numbers = _fork(spec, fds, zygote) or _execute(spec, fds)

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import stat
+from pathlib import Path
 
 import pytest
 import trio
@@ -133,6 +134,19 @@ async def test_stack_shows_threads_and_tasks(busy, path):
     shown = await ctl(path, "stack", child="c")
     assert "most recent call first" in shown["threads"]
     assert any("child.py" in where for task in shown["tasks"] for where in task["at"])
+
+
+async def test_stacks_do_not_pile_up(busy, path):
+    stacks, sizes = stacks_file(busy.pid("c")), []
+    for _ in range(3):
+        assert "most recent call first" in (await ctl(path, "stack", child="c"))["threads"]
+        sizes.append(stacks.stat().st_size)
+    assert max(sizes) < 2 * min(sizes)
+
+
+def stacks_file(pid: int) -> Path:
+    (found,) = [fd for fd in Path(f"/proc/{pid}/fd").iterdir() if "memfd:stacks" in str(fd.readlink())]
+    return found
 
 
 async def test_stack_of_a_loop_that_hangs(grove, path):

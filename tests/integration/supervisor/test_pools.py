@@ -259,6 +259,15 @@ async def test_two_rolls_at_once_are_two_whole_ones(grove):
     await grove.until(lambda: sorted(running.tree.slots) == ["p.0", "p.1"])
 
 
+async def test_members_that_never_drain_are_rolled_all_the_same(grove):
+    stubborn = child("t", "stubborn", stop_timeout_s=0.3)
+    running = await grove.plant(pools=(pool(keys=(), template=stubborn),))
+    before = {grove.pid("p.0"), grove.pid("p.1")}
+    assert await running.fleet.roll("p", reason="test") == ["p.0", "p.1"]
+    assert not {grove.pid("p.0"), grove.pid("p.1")} & before
+    assert len(grove.seen("worker_killed", reason="stop_timeout")) == 3  # the spare too
+
+
 async def test_a_roll_ends_when_somebody_stops_the_pool(grove):
     running = await grove.plant(pools=(pool(keys=(), template=child("t", "mute", ready_timeout_s=60)),), settled=False)
     for name in ("p.0", "p.1"):
