@@ -78,7 +78,7 @@ class TradeWriter:
                 executed(pipe)  # on whatever nodes they belong: before any trade
             for received in batch:
                 pipe.execute_command("XADD", keys.trades(received.trade.pair), "*", *encode(received))
-            pipe.execute()
+            executed(pipe)
         return self._trim(client, {received.trade.pair for received in batch})
 
     def _trim(self, client: redis.Redis, pairs: Iterable[str]) -> dict[str, int]:
