@@ -1,11 +1,17 @@
-"""From a trade that was received to the live price that contains it, in Redis and on the channel.
+"""From a trade to the live price that contains it: in Redis, on the channel, and at a client of the API.
 
-Run: `python -m tests.bench.live [seconds]`, 30 s of trades unless told otherwise. An aggregator in a process of its
-own, 500 trades a second in two pairs, all of them timed: until the first announcement of btc-usd whose newest trade is
-as new, and until the key could be read with it. Prints p50, p99 and the longest, beside the goal.
+Run: `python -m tests.bench.live [seconds]`, 30 s of trades unless told otherwise, twice. First an aggregator in a
+process of its own, 500 trades a second in two pairs, all of them timed: until the first announcement of btc-usd whose
+newest trade is as new, and until the key could be read with it. Then a whole instance at 300 trades/s: from the moment
+at which the simulator sent a trade's frame, as its ground truth tells, until a client that follows btc-usd over a
+WebSocket has such a price; Binance alone trades the pair here, so that a price's time says which trades are in it.
+Prints p50, p99 and the longest, beside the goals.
 """
 
+import json
+import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -18,16 +24,28 @@ from priceverse.bus import keys
 from priceverse.bus.client import connect
 from priceverse.bus.payload import decode
 from priceverse.clock import now_ms
+from priceverse.config.defaults import DEFAULT_PAIRS
 from priceverse.config.settings import Settings
 from priceverse.db import migrate
 from priceverse.embedded.postgres import PostgresServer
 from priceverse.embedded.redis import RedisServer
 from tests.bench.takeover import Market, listen, start
 
+sys.path.insert(0, str(Path(__file__).parent))  # what the other benches share is beside them
+import footprint
+import instance
+import streams
+
 PAIR = "btc-usd"
 SECONDS = 30.0
 EVERY_S, AT_ONCE = 0.01, 5
-GOAL_MS = 400
+GOAL_MS, CLIENT_GOAL_MS = 400, 500
+
+SETTLE_S = 10
+CALL = json.dumps(
+    {"id": "s", "service": "PricesService@2.0.0", "method": "streamPrices", "input": {"pairs": [PAIR]}}
+).encode()
+ALONE = {"PRICEVERSE_PAIRS": json.dumps(DEFAULT_PAIRS | {PAIR: {"symbols": {"binance": "BTCUSDT"}}})}
 
 Seen = tuple[int, int]
 """The time of a price's newest trade, and when it was seen; ms."""
@@ -57,6 +75,8 @@ def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
     with tempfile.TemporaryDirectory(prefix="pv-") as folder:
         run(Path(folder), seconds)
+    with tempfile.TemporaryDirectory(prefix="pv-") as folder:
+        over_websocket(Path(folder), seconds)
 
 
 def run(state: Path, seconds: float) -> None:
@@ -93,20 +113,56 @@ def measure(settings: Settings, seconds: float) -> None:
         thread.join()
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-    show("announced", sent, listener.announced)
-    show("readable", sent, listener.readable)
+    trades = [(at_ms, at_ms) for at_ms in sent]
+    show("announced", trades, listener.announced, GOAL_MS)
+    show("readable", trades, listener.readable, GOAL_MS)
 
 
-def show(name: str, sent: Sequence[int], seen: Sequence[Seen]) -> None:
-    """Print how long after they were sent trades were in a price, but for those before the first one."""
+def over_websocket(folder: Path, seconds: float) -> None:
+    """Follow a pair as a client of a whole instance."""
+    truth, speed = folder / "truth", f"{footprint.TRADES_PER_S / instance.WALK_PER_S:.2f}"
+    words = ("--speed", speed, "--truth", str(truth))
+    with instance.instance(folder / "state", *words, env=ALONE) as running:
+        footprint.wait_for_price(running)
+        time.sleep(SETTLE_S)
+        seen = follow(running.api_port, seconds)
+    with truth.open("rb") as lines:
+        rows = [json.loads(line) for line in lines if b'"BTCUSDT"' in line and b'"binance"' in line]
+    sent = [(row["timestamp"], row["sent"]) for row in rows if not row.get("historical")]
+    show("WebSocket", sent, seen, CLIENT_GOAL_MS)
+
+
+def follow(port: int, seconds: float) -> list[Seen]:
+    """Return the time of each price that is streamed, and when it was here."""
+    seen: list[Seen] = []
+    until_s = time.monotonic() + seconds
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(streams.HANDSHAKE)
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 101"), "no WebSocket"
+        client.sendall(b"\x81" + bytes([0x80 | len(CALL)]) + bytes(4) + CALL)  # masked by four zeros
+        while time.monotonic() < until_s:
+            said, at_ms = client.recv(1 << 16), now_ms()
+            seen += [(int(as_of), at_ms) for as_of in streams.TIMESTAMP.findall(said)]
+    return seen
+
+
+def show(name: str, trades: Sequence[tuple[int, int]], seen: Sequence[Seen], goal_ms: int) -> None:
+    """Print how long after they were sent trades were in a price, but for those before the first one.
+
+    Of a trade its own time is given, which prices tell, and when it was sent.
+    """
     as_of = [each for each, _ in seen]
     waited = sorted(
-        seen[place][1] - at_ms
-        for at_ms in sent
+        seen[place][1] - sent_ms
+        for at_ms, sent_ms in trades
         if at_ms >= as_of[0] and (place := bisect_left(as_of, at_ms)) < len(seen)
     )
     p50, p99 = (waited[int(len(waited) * share)] for share in (0.5, 0.99))
-    print(f"  {name:<10} p50 {p50:>4} ms   p99 {p99:>4} ms   longest {waited[-1]:>4} ms   goal p99 {GOAL_MS} ms")
+    print(
+        f"  {name:<10} p50 {p50:>4} ms   p99 {p99:>4} ms   longest {waited[-1]:>4} ms   goal p99 {goal_ms} ms   "
+        f"{len(waited):,} trades, load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
