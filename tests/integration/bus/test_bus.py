@@ -280,12 +280,17 @@ async def test_redis_away_is_one_exception(tmp_path):
 
 async def test_a_redis_that_takes_no_writes_is_away(redis_settings, writer):
     with connect_redis(redis_settings) as client:
-        client.config_set("min-replicas-to-write", 1, target_nodes="all")
+        servers = [client]
+        if redis_settings.cluster_nodes:
+            servers = [client.get_redis_connection(node) for node in client.get_primaries()]
         try:
+            for server in servers:
+                server.config_set("min-replicas-to-write", 9)
             with pytest.raises(RedisUnavailable, match="NOREPLICAS"):
                 await writer.publish([received(1), received(2)])
         finally:
-            client.config_set("min-replicas-to-write", 0, target_nodes="all")
+            for server in servers:
+                server.config_set("min-replicas-to-write", 0)
     assert await writer.publish([received(1)]) == {}
 
 
