@@ -42,8 +42,9 @@ _ADD = """
         pair, "timestamp", open, high, low, close, volume, vwap, trade_count, open_time, close_time, quote_volume,
         open_key, close_key
     )
-    SELECT pair, "timestamp", open, high, low, close, volume, round(quote_volume / nullif(volume, 0), 8), trade_count,
-           open_time, close_time, quote_volume, open_key, close_key
+    SELECT pair, "timestamp", open, high, low, close, least(volume, 9999999999999999.99999999),
+           round(quote_volume / nullif(volume, 0), 8), trade_count, open_time, close_time, quote_volume, open_key,
+           close_key
     FROM unnest(
         %s::pair_symbol[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
         %s::numeric[], %s::integer[], %s::timestamptz[], %s::timestamptz[], %s::numeric[], %s::text[], %s::text[]

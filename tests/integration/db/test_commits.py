@@ -206,6 +206,17 @@ async def test_a_volume_beyond_the_schema_stops_at_its_end(db: Database, connect
     assert candles_of(connect)[0][4] == Decimal("9999999999999999.99999999")
 
 
+async def test_volumes_that_are_beyond_the_schema_together_stop_at_its_end_too(db: Database, connect: Connect) -> None:
+    huge = replace(CANDLE, volume=Decimal("9e15"))
+    await commits.commit(db, [portion(number, candles=(huge,)) for number in (1, 2)])
+    await commits.commit(db, [portion(3, candles=(replace(huge, start_ms=NOW_MS + 300_000),))])
+    assert candles_of(connect)[0][4] == Decimal("9999999999999999.99999999")
+    with connect() as connection:
+        connection.execute("SELECT roll_up_stale(10)")
+    days = connect().execute("SELECT volume FROM price_history_1day").fetchall()
+    assert max(days) == (Decimal("9999999999999999.99999999"),)
+
+
 async def test_an_old_day_without_a_partition_gets_one(db: Database, connect: Connect) -> None:
     old = replace(CANDLE, start_ms=NOW_MS - 86_400_000 * 400)
     await commits.commit(db, [replace(HERE, candles=(CANDLE, old))])
