@@ -37,9 +37,9 @@ def _print(explained: dict[str, Any]) -> None:
         screen.print(
             f"[dim]the sources are in USD, × {rate['value']} roubles of {rate.get('date', 'an unknown day')}[/]"
         )
-    made = Table(box=None, header_style="dim")
-    made.add_column("EXCHANGE", style="bold")
-    for title in ("PRICE", "VWAP", "CONVERSION", "WEIGHT", "VOLUME", "TRADES", "AGE"):
+    made = Table(box=None, header_style="dim", collapse_padding=True, pad_edge=False)  # fits in 80 columns
+    made.add_column("EXCHANGE", style="bold", no_wrap=True)
+    for title in ("PRICE", "VWAP", "TO USD", "WEIGHT", "VOLUME", "TRADES", "AGE"):
         made.add_column(title, justify="right", no_wrap=True)
     made.add_column("COUNTS")
     for source in explained["sources"]:
@@ -54,7 +54,7 @@ def _row(source: dict[str, Any]) -> tuple[str, ...]:
         "–" if price is None else grouped(Decimal(price), 4),
         grouped(Decimal(source["vwap"]), 4),
         "–" if conversion is None else f"{Decimal(conversion):.6f}",
-        f"{Decimal(source['weight']) * 100:.2f} %",
+        f"{Decimal(source['weight']) * 100:.1f} %",
         grouped(Decimal(source["volume"]), 4),
         str(source["trades"]),
         age(source["ageMs"]),

@@ -36,6 +36,8 @@ def command(  # noqa: PLR0917 - click passes options by name
     start, end = (at.replace(tzinfo=UTC) for at in (since, until or datetime.now(UTC)))
     if start >= end:
         raise click.UsageError("--from must be before --to")
+    if kind == "parquet" and output is None and sys.stdout.isatty():
+        raise click.UsageError("parquet is not for a terminal: name a file with --output")
     pages = _counted(_pages(client, pair, interval, start, end))
     if kind == "parquet":
         parquet.write(pages, COLUMNS, output or sys.stdout.buffer)

@@ -1,5 +1,6 @@
 """`priceverse prices`: what pairs are worth now, once or live."""
 
+import sys
 import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -37,14 +38,17 @@ def command(client: "Client", pairs: tuple[str, ...], *, watch: bool, as_json: b
 
 
 def _watch(client: "Client", wanted: tuple[str, ...], *, as_json: bool) -> None:
-    """Follow the stream, through every loss of the connection."""
-    from priceverse.net.errors import NetError  # noqa: PLC0415 - `--help` stays fast
-
-    if as_json:
+    """Follow the stream: a line for each change; for a person a table, through every loss of the connection."""
+    if as_json or not sys.stdout.isatty():
         for price in client.prices(wanted):
-            echo_json(price)
+            if as_json:
+                echo_json(price)
+            else:
+                click.echo(line(price))
         return
     from rich.live import Live  # noqa: PLC0415 - rich is slow to import
+
+    from priceverse.net.errors import NetError  # noqa: PLC0415 - `--help` stays fast
 
     known: dict[str, Price] = {}
     with Live(console=console(), auto_refresh=False) as screen:
@@ -106,6 +110,11 @@ def _row(price: Price, start: Decimal | None, now_ms: int) -> tuple[str, ...]:
         "–" if spread is None else f"±{spread:.1f} bp",
         " ".join(price["sources"]),
     )
+
+
+def line(price: Price) -> str:
+    """Write a price for a pipe."""
+    return f"{price['asOf']} {price['pair']} {price['priceExact']}{' stale' if price.get('stale') else ''}"
 
 
 def change(start: Decimal | None, end: Decimal) -> str:

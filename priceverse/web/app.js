@@ -165,6 +165,6 @@ choose(tiles.has(wanted) ? wanted : supported[0]);
 setInterval(tick, TICK_MS);
 followTheDay();
 if (discovered.health) {
-  watchHealth(discovered.health, showHealth, forgetHealth);
+  watchHealth(showHealth, forgetHealth);
   watchProcesses(`${discovered.health}/tree`, showProcesses);
 }

@@ -1,18 +1,18 @@
-// The state of exchanges and system, as GET /health tells it.
+// The state of exchanges and system, as HealthService tells it: called, because GET /health is a failed request in the
+// console of whoever looks at an unhealthy instance.
 
+import { invoke } from "./api.js";
 import { venueName } from "./format.js";
 
 const POLL_MS = 3000;
-const PATIENCE_MS = 8000;
 const TITLES = { database: "PostgreSQL", redis: "Redis", rate: "USD/RUB rate", supervisor: "Supervisor" };
 
 /** Ask for the health every few seconds; `onAnswer(report, clockOffsetMs)` or `onSilence()` each time. */
-export async function watchHealth(path, onAnswer, onSilence) {
+export async function watchHealth(onAnswer, onSilence) {
   for (;;) {
     const began = Date.now();
     try {
-      const reply = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
-      const report = await reply.json();
+      const report = await invoke("HealthService", "check");
       onAnswer(report, Date.parse(report.timestamp) - (began + Date.now()) / 2);
     } catch {
       onSilence();

@@ -229,6 +229,16 @@ async def test_it_loads_little_and_from_nowhere_else(opened, handler):
     assert opened.faults == []
 
 
+async def test_an_unhealthy_instance_is_no_fault_of_the_page(page, start):
+    """Its console stays empty, though GET /health would be answered 503."""
+    handler = await start()
+    async with handler.client() as client:
+        assert (await client.get("/health")).status_code == 503
+    await page.open(handler.url)
+    await page.until(shows("#overall", "unhealthy"))
+    assert page.faults == []
+
+
 async def test_the_readmes_javascript_hears_prices(opened, handler):
     [program] = re.findall(r"^```js\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     await opened.evaluate(

@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import re
+import subprocess
 import sys
 from decimal import Decimal
+from functools import partial
 
 import pytest
 import trio
@@ -15,16 +17,19 @@ from click.testing import CliRunner
 
 from priceverse.cli import COMMANDS, main
 from priceverse.cli.examples import EXAMPLES
+from priceverse.clock import now_ms
+from priceverse.model.price import Source
 from tests.fakes.ports import LISTED
+from tests.integration.api.conftest import WAIT_S, price_now
 
 
 @pytest.fixture
 def type_in(handler):
     """Types a command in, beside the loop that serves it; returns exit code and what it said."""
 
-    async def type_in(*words: str, url: str | None = None):
+    async def type_in(*words: str, url: str | None = None, columns: int = 140):
         line = [*words, "--url", url or handler.url]
-        done = await trio.to_thread.run_sync(lambda: CliRunner().invoke(main, line, env={"COLUMNS": "140"}))
+        done = await trio.to_thread.run_sync(lambda: CliRunner().invoke(main, line, env={"COLUMNS": str(columns)}))
         return done.exit_code, done.output
 
     return type_in
@@ -45,6 +50,19 @@ async def test_prices_for_machines_keep_their_digits(type_in):
 async def test_watching_ends_with_one_line_when_nobody_is_there(type_in, unused_tcp_port):
     code, said = await type_in("prices", "btc-usd", "--watch", url=f"http://127.0.0.1:{unused_tcp_port}")
     assert (code, said.strip().count("\n")) == (69, 0)
+
+
+async def test_watching_into_a_pipe_is_a_line_for_each_change(handler):
+    """A pipe has no screen to draw anew: until it ended there was nothing in it."""
+    words = [sys.executable, "-m", "priceverse", "prices", "btc-usd", "--watch", "--url", handler.url]
+    with trio.fail_after(3 * WAIT_S):
+        async with trio.open_nursery() as nursery:
+            watching = await nursery.start(partial(trio.run_process, words, stdout=subprocess.PIPE, check=False))
+            said = b""
+            while b"\n" not in said:
+                said += await watching.stdout.receive_some()
+            watching.terminate()
+    assert re.fullmatch(rb"\S+Z btc-usd 64000\.12345678\n", said)
 
 
 async def test_candles_as_table_csv_json_and_drawing(type_in, store_candles):
@@ -73,6 +91,14 @@ async def test_an_explanation_names_the_window(type_in):
     code, said = await type_in("explain", "btc-usd")
     assert code == 0
     assert said.startswith("btc-usd  64,000.12345678  as of ")
+
+
+async def test_80_columns_are_enough_for_an_explanation(type_in, publish):
+    usd = Decimal(64_000)
+    source = Source("coinbase", usd, Decimal(1000), 12_345, now_ms(), Decimal(1), usd, Decimal(1), excluded=None)
+    await publish([price_now("btc-rub", sequence=2, rate=Decimal(80), details=(source,))])
+    code, said = await type_in("explain", "btc-rub", columns=80)
+    assert (code, said.splitlines()[-1].split()[0], "…" in said) == (0, "coinbase", False)
 
 
 async def test_an_export_has_every_candle_once(type_in, store_candles, tmp_path):
