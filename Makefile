@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
 CYCLONEDX := 7.5.0
 
-.PHONY: help run test lint bench setup wheel sbom lock clean
+.PHONY: help run test coverage lint bench setup wheel sbom lock clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -17,6 +17,13 @@ test: setup ## run the whole suite against real Redis and PostgreSQL that it sta
 	@$(BIN)/python tests/web/obtain.py || true
 	@$(BIN)/python tests/programs.py || true
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+coverage: export COVERAGE_FILE = $(CURDIR)/build/coverage/data
+coverage: setup ## run the suite and say how much of each package it covers, whatever process ran it; at least 90 %
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@$(BIN)/coverage run -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS); status=$$?; \
+		$(BIN)/coverage combine --quiet 2>/dev/null; \
+		$(BIN)/coverage json --quiet -o - | $(BIN)/python tests/covered.py && exit $$status
 
 lint: setup ## format check, lint, types, import contracts, dependencies
 	@$(BIN)/ruff format --check .
