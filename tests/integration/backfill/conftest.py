@@ -26,8 +26,8 @@ from priceverse.simulator.market import Options
 from priceverse.simulator.market import serve as simulate
 from tests.conftest import connect_redis
 
-DEADLINE_S = 45.0
-SETTLE_MOST_S = 20.0
+DEADLINE_S = 120.0
+SETTLE_MOST_S = 60.0
 PAIRS = ("btc-usd", "eth-usd")
 
 Findings = tuple[list[str], list[str], list[str]]
