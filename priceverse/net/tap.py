@@ -14,9 +14,9 @@ from priceverse.net.handshake import SWITCHING_PROTOCOLS, Head, HeadReader
 
 RECEIVE_BYTES = 1 << 16
 
-PAUSE_S = 0.03
+PAUSE_S = 0.025
 """After a receive that brought little the stream is left alone so long: what comes meanwhile is one receive, too."""
-LITTLE_BYTES = RECEIVE_BYTES // 4
+LITTLE_BYTES = RECEIVE_BYTES // 8
 
 Deliver = Callable[[list[bytes]], Awaitable[None]]
 

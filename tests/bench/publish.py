@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
-from socket import create_server, socket
+from socket import IPPROTO_TCP, TCP_NODELAY, create_server, socket
 
 import trio
 import trustme
@@ -52,6 +52,7 @@ def exchange(listener: socket, tls: tuple[str, str], rate: int, seconds: float) 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*tls)
     plain, _ = listener.accept()
+    plain.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # as servers of WebSockets do: a frame leaves when it is made
     stream = context.wrap_socket(plain, server_side=True)
     websocket = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
     while not any(isinstance(event, Request) for event in websocket.events()):
