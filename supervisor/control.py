@@ -228,6 +228,8 @@ def bound(path: Path, group: str | None) -> Iterator[socket.socket]:
             fresh.rename(path)  # a client never meets a socket that does not listen yet
         except OSError as fault:
             raise ListenError(f"cannot listen on {path}: {fault.strerror or fault}") from fault
+        finally:
+            fresh.unlink(missing_ok=True)
         sock.setblocking(False)
         try:
             yield sock

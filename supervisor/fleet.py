@@ -33,6 +33,7 @@ class Pool:
     is_held: bool = False  # at a size that a person asked for: autoscaling only watches
     spare: str = ""  # the extra member of a rolling restart
     leaving: set[str] = field(default_factory=set)
+    ailing: set[str] = field(default_factory=set)  # to be replaced, for memory or health
     keyring: Keyring = field(default_factory=Keyring)
     memory: autoscale.Memory = field(default_factory=autoscale.Memory)
     verdict: autoscale.Verdict | None = None
@@ -132,14 +133,16 @@ class Fleet:
         pool = self.pools.get(slot.spec.pool or "")
         if pool is None or self._tree.is_stopping:
             self._tree.apply(slot.spec.name, Kind.RENEW, reason=reason)
-        elif slot.spec.name not in pool.leaving:
-            self._nursery.start_soon(self._replace_one, pool, slot, reason)
+        elif slot.spec.name not in pool.leaving | pool.ailing:
+            pool.ailing.add(slot.spec.name)
+            self._nursery.start_soon(self._replace_one, pool, slot.spec.name, reason)
 
-    async def _replace_one(self, pool: Pool, slot: Slot, reason: str) -> None:
+    async def _replace_one(self, pool: Pool, name: str, reason: str) -> None:
         try:
-            await self._roll(pool, reason, only=slot.spec.name)
+            await self._roll(pool, reason, only=name)
         except ControlError as fault:
             self._tree.report(Name.POOL_ROLLED, pool=pool.spec.name, reason=reason, fault=str(fault))
+        pool.ailing.discard(name)
 
     async def roll(self, name: str, *, reason: str, only: str = "") -> list[str]:
         """Replace every member, or one, one at a time, never fewer serving than before; return their names.

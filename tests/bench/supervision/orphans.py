@@ -30,6 +30,7 @@ from tests.e2e.instance import alive, descendants, running
 
 SIZE = 6
 LIMIT_S = 2.0
+START_S = 30.0
 
 
 def main() -> None:
@@ -59,7 +60,7 @@ def kill_roots(which: type[Root], times: int) -> Sequence[object]:
                 gone_s = gone_within(pids, LIMIT_S)
                 killed, left = killed + len(pids), left + len(alive(pids))
                 took += [] if gone_s is None else [gone_s]
-                clean += root.start(within_s=10) and is_alone(root)
+                clean += root.start(within_s=START_S) and is_alone(root)
         finally:
             root.stop()
     return [which.title, times, killed, left, *spread(took), f"{clean} of {times}"]

@@ -259,6 +259,15 @@ async def test_two_rolls_at_once_are_two_whole_ones(grove):
     await grove.until(lambda: sorted(running.tree.slots) == ["p.0", "p.1"])
 
 
+async def test_a_member_is_replaced_once_however_often_it_is_due(grove):
+    running = await grove.plant(pools=(pool(keys=()),))
+    for _ in range(3):
+        running.fleet.replace(running.tree.slots["p.1"], "memory")
+    await grove.see("pool_rolled", reason="memory")
+    assert await running.fleet.roll("p", reason="test") == ["p.0", "p.1"]
+    assert len(grove.seen("pool_rolled")) == 2
+
+
 async def test_members_that_never_drain_are_rolled_all_the_same(grove):
     stubborn = child("t", "stubborn", stop_timeout_s=0.3)
     running = await grove.plant(pools=(pool(keys=(), template=stubborn),))
