@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar, cast
 
 import redis
 import trio
+from pydantic import SecretStr
 from redis import exceptions as fault
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
@@ -67,8 +68,7 @@ def connect(settings: RedisSettings, *, extra_timeout_s: float = 0.0) -> redis.R
     bounds = {"socket_timeout": settings.timeout_s + extra_timeout_s, "socket_connect_timeout": settings.timeout_s}
     once = Retry(NoBackoff(), 0)
     how: dict[str, Any] = {
-        "username": settings.username,
-        "password": settings.password.get_secret_value() if settings.password else None,
+        **_login(settings.username, settings.password),
         "protocol": 2,  # the reply shapes that our decoders expect
         **bounds,
         **tls,
@@ -78,13 +78,18 @@ def connect(settings: RedisSettings, *, extra_timeout_s: float = 0.0) -> redis.R
         return cast("redis.Redis", Cluster(places, **how))  # it has the same commands
     how |= {"db": settings.db, "retry": once}
     if settings.sentinels:
-        client = _primary(settings, {"retry": once, **bounds, **tls}, how)
+        login = _login(settings.sentinel_username, settings.sentinel_password)
+        client = _primary(settings, {"retry": once, **login, **bounds, **tls}, how)
     else:
         path = str(settings.unix_socket) if settings.unix_socket else None
         client = redis.Redis(host=settings.host, port=settings.port, unix_socket_path=path, **how)
     for command, decoded in pages.READS.items():
         client.set_response_callback(command, decoded)
     return client
+
+
+def _login(username: str | None, password: SecretStr | None) -> dict[str, str | None]:
+    return {"username": username, "password": password.get_secret_value() if password else None}
 
 
 def _primary(settings: RedisSettings, ask: dict[str, Any], how: dict[str, Any]) -> redis.Redis:

@@ -141,7 +141,7 @@ def _merge(into: Tree, layer: Tree, origin: str, origins: dict[str, str], path: 
 
 
 def _read_secret_files(tree: Tree) -> None:
-    for section, key in (*CREDENTIALS.values(), ("database", "read_password")):
+    for section, key in (*CREDENTIALS.values(), ("database", "read_password"), ("redis", "sentinel_password")):
         table, file = tree.get(section), f"{key}_file"
         if not isinstance(table, dict) or not table.get(file) or table.get(key):
             continue

@@ -64,6 +64,9 @@ class Redis(Section):
     unix_socket: Path | None = Field(None, description="Unix socket, used instead of host and port.")
     sentinels: tuple[Place, ...] = Field((), description="`host:port` of Sentinels: they say where the primary is now.")
     sentinel_name: str = Field("mymaster", description="What the Sentinels call the primary.")
+    sentinel_username: str | None = Field(None, description="ACL user of the Sentinels themselves.")
+    sentinel_password: Secret | None = Field(None, description="Password of the Sentinels themselves, if they ask one.")
+    sentinel_password_file: Path | None = Field(None, description="File that holds `sentinel_password`.")
     cluster_nodes: tuple[Place, ...] = Field(
         (), description="`host:port` of cluster nodes that tell the others, used instead of host and port."
     )

@@ -15,6 +15,7 @@ from priceverse.config.settings import Redis
 from priceverse.embedded import find
 
 PASSWORD = "failover"
+SENTINELS_PASSWORD = "watches"
 READY_S = 20.0
 _COMMON = f"requirepass {PASSWORD}\nmasterauth {PASSWORD}\nappendonly yes\nsave ''\nrepl-diskless-sync-delay 0\n"
 
@@ -27,7 +28,12 @@ class Servers:
         self._ports = _free_ports(3)
         self._started: list[subprocess.Popen[bytes]] = []
         self.settings = Redis.model_validate(
-            {"sentinels": [f"127.0.0.1:{self._ports[2]}"], "sentinel_name": "prices", "password": PASSWORD}
+            {
+                "sentinels": [f"127.0.0.1:{self._ports[2]}"],
+                "sentinel_name": "prices",
+                "sentinel_password": SENTINELS_PASSWORD,
+                "password": PASSWORD,
+            }
         )
 
     @contextmanager
@@ -39,8 +45,8 @@ class Servers:
             _wait(replica, lambda client: client.info("replication").get("master_link_status") == "up")
             watch = f"sentinel monitor prices 127.0.0.1 {primary} 1\nsentinel auth-pass prices {PASSWORD}\n"
             bounds = "sentinel down-after-milliseconds prices 500\nsentinel failover-timeout prices 5000\n"
-            self._start(sentinel, watch + bounds, "--sentinel")
-            _wait(sentinel, lambda client: len(client.sentinel_slaves("prices")) == 1, password=None)
+            self._start(sentinel, f"requirepass {SENTINELS_PASSWORD}\n{watch}{bounds}", "--sentinel")
+            _wait(sentinel, lambda client: len(client.sentinel_slaves("prices")) == 1, SENTINELS_PASSWORD)
             yield self
         finally:
             for process in self._started:
@@ -53,7 +59,9 @@ class Servers:
         self._started[0].wait()
         address = ("127.0.0.1", self._ports[1])
         _wait(
-            self._ports[2], lambda client: client.sentinel_get_master_addr_by_name("prices") == address, password=None
+            self._ports[2],
+            lambda client: client.sentinel_get_master_addr_by_name("prices") == address,
+            SENTINELS_PASSWORD,
         )
 
     def _start(self, port: int, text: str, *options: str) -> None:
@@ -72,7 +80,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _wait(port: int, is_so: Callable[[redis.Redis], bool], password: str | None = PASSWORD) -> None:
+def _wait(port: int, is_so: Callable[[redis.Redis], bool], password: str = PASSWORD) -> None:
     deadline_s = time.monotonic() + READY_S
     with redis.Redis(
         "127.0.0.1", port, password=password, decode_responses=True, retry=Retry(NoBackoff(), 0)
