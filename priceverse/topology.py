@@ -23,7 +23,7 @@ WITHOUT = ("PRICEVERSE_", "CREDENTIALS_DIRECTORY")
 WARM = (
     "priceverse.child",
     "priceverse.alerts.serve",
-    *(f"priceverse.housekeeper.{work}" for work in ("filling", "keeping", "rolling")),
+    *(f"priceverse.housekeeper.{work}" for work in ("filling", "keeping", "recording", "rolling")),
     *(f"priceverse.{role}.serve" for role in ("rates", "collector", "aggregator", "api")),
 )
 """What the zygote imports: most of what the roles do."""
