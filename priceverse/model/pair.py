@@ -7,8 +7,3 @@ PAIR = re.compile(r"[a-z0-9]{2,12}-[a-z0-9]{2,12}")
 
 REFERENCE_PAIR = "usdt-usd"
 """The pair whose index turns USDT prices into USD; without it they are not used, never taken at 1.0."""
-
-
-def is_pair(text: str) -> bool:
-    """Tell whether `text` is spelt as a pair."""
-    return PAIR.fullmatch(text) is not None
