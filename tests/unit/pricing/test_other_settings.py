@@ -15,7 +15,7 @@ from priceverse.pricing.desk import Desk, Seat, Settled
 from priceverse.pricing.entry import Entry
 from priceverse.pricing.index import Rules
 from priceverse.pricing.pricer import Market, PairPricer
-from priceverse.pricing.schedule import Grid, Pace, Position
+from priceverse.pricing.schedule import SKEW_MS, Grid, Pace, Position
 from tests.fakes.market import MARKETS, RULES, streams
 
 START = 1_767_225_600_000
@@ -114,3 +114,17 @@ def test_another_way_of_pricing_adds_what_was_not_added_and_nothing_else(market)
     assert candles(after) == candles([done for share in shares for done in share])
     if added == MARKET.quotes.keys():
         assert candles(after) == candles(rest)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_clock_of_redis_that_steps_back_costs_no_trade(seed):
+    """Ids stand still until the clock has caught up with them; an owner ends before it has, another goes on."""
+    entries = [entry for entry in trades(seed) if entry.timestamp_ms < entry.id[0] + SKEW_MS]
+    step_ms, back_ms = START + LENGTH // 2, 60_000
+    stuck = [
+        entry._replace(id=(step_ms + back_ms, number)) if step_ms <= entry.id[0] < step_ms + back_ms else entry
+        for number, entry in enumerate(entries)
+    ]
+    before = run(stuck, GRID, GRID.position_at(START), step_ms + back_ms + 1)
+    after = run(stuck, GRID, before[-1].until, END)
+    assert candles([*before, *after]) == candles(run(entries, GRID, GRID.position_at(START), END))
