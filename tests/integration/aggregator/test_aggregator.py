@@ -331,6 +331,25 @@ async def test_without_a_word_of_postgres_and_of_the_group_nothing_is_left_out(s
     await assert_candles_are_exact(own, door, own_connect(own_postgres))
 
 
+async def test_an_outbox_that_was_full_loses_nothing(settings, door, market, own_postgres, monkeypatch):
+    """What it gave up is computed again from the stream, where it is not acknowledged."""
+    monkeypatch.setattr(history, "MAX_WAITING", 20)
+    own = settings.model_copy(update={"database": Settings(database=own_postgres.settings).database})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        async with aggregating(own, *PAIRS) as aggregator:
+            await another_row(own_connect(own_postgres))
+            own_postgres.stop()
+            with trio.fail_after(60):
+                while not aggregator.stats()["history_dropped"]:  # noqa: ASYNC110 - nobody tells
+                    await trio.sleep(0.1)
+            own_postgres.start()
+            found = await settled_rows(own_connect(own_postgres), now_ms())
+        nursery.cancel_scope.cancel()
+    await assert_rows_are_exact(own, door, found)
+    await assert_candles_are_exact(own, door, own_connect(own_postgres))
+
+
 async def test_nobody_owned_a_pair_for_longer_than_entries_are_kept(settings, door, market, connect):
     kept = settings.aggregation.model_copy(update={"stream_keep_s": 1})
     brief = settings.model_copy(update={"aggregation": kept})
