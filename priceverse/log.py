@@ -8,7 +8,8 @@ import logging
 import os
 import sys
 import time
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 from priceverse.lean import without
 
@@ -42,7 +43,7 @@ def configure(*, level: str = "info", pretty: bool = False, file: TextIO | None 
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=file or sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Sink(file or sys.stdout))),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.clear_contextvars()
@@ -54,6 +55,21 @@ def get_logger() -> FilteringBoundLogger:
     """Return the process's logger: `get_logger().info("trade_rejected", reason=…)`."""
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+class _Sink:
+    """Where lines go. One that cannot be written (a full disk, a reader that has gone) is lost, and ends nobody."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
 
 
 class _Throttle:

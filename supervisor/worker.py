@@ -20,6 +20,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from inspect import isawaitable
 from typing import Any, NoReturn
 
@@ -81,7 +82,8 @@ def _exit_code(fault: BaseException) -> int:
     for leaf in _leaves(fault):
         if isinstance(leaf, Leave):
             if str(leaf):
-                sys.stderr.write(f"{leaf}\n")
+                with suppress(OSError):  # a full disk must not give the exit another meaning
+                    sys.stderr.write(f"{leaf}\n")
             return leaf.code
         if isinstance(leaf, SystemExit):
             return leaf.code if isinstance(leaf.code, int) else Code.CRASH if leaf.code else Code.DONE

@@ -186,10 +186,9 @@ def _metrics(bound: "Bound") -> str:
 
 
 def _tell(terminal: TextIO, text: str) -> None:
-    """Write to a person who may have gone: whoever started a detached instance does."""
-    with suppress(BrokenPipeError):
-        terminal.write(text)
-        terminal.flush()
+    """Write to a person who may have gone (whoever started a detached instance does), with nothing left in a buffer."""
+    with suppress(OSError):
+        os.write(terminal.fileno(), text.encode())
 
 
 @contextmanager

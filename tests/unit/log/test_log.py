@@ -1,5 +1,6 @@
 """Log lines: one JSON object each, stable keys, bounded length and rate, no local variables."""
 
+import errno
 import importlib
 import io
 import json
@@ -76,3 +77,18 @@ def test_a_hidden_module_can_be_imported_afterwards(monkeypatch):
     with without("colorsys"), pytest.raises(ImportError):
         importlib.import_module("colorsys")
     assert importlib.import_module("colorsys").rgb_to_hsv(0, 0, 0) == (0, 0, 0)
+
+
+class Full(io.StringIO):
+    """A file on a disk that is full."""
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def flush(self):
+        self.write("")
+
+
+def test_a_line_that_cannot_be_written_ends_nobody():
+    log.configure(file=Full(), child="root", role="root")
+    log.get_logger().info("started")
