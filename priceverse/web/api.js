@@ -12,9 +12,18 @@ export class Refused extends Error {
   }
 }
 
+/** Fetch for so long; each browser has words of its own for a server that does not answer. */
+async function ask(path, options = {}) {
+  try {
+    return await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
+  } catch {
+    throw new Error("the server does not answer");
+  }
+}
+
 /** Read a JSON document. */
 export async function read(path) {
-  const reply = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS) });
+  const reply = await ask(path);
   if (!reply.ok) throw new Error(`${path}: ${reply.status}`);
   return reply.json();
 }
@@ -30,8 +39,7 @@ export async function invoke(service, method, input = {}) {
 export async function invokeEach(service, method, inputs) {
   const requests = inputs.map((input, i) => ({ id: String(i), service, method, input }));
   const headers = { "Content-Type": "application/json" };
-  const signal = AbortSignal.timeout(PATIENCE_MS);
-  const reply = await fetch("/netron/batch", { method: "POST", headers, body: JSON.stringify({ requests }), signal });
+  const reply = await ask("/netron/batch", { method: "POST", headers, body: JSON.stringify({ requests }) });
   const { responses, error } = await reply.json();
   if (!responses) throw new Refused(error);
   return responses.map((each) => (each.success ? each.data : new Refused(each.error)));

@@ -158,6 +158,7 @@ async def test_a_lost_server_is_told_and_comes_back_by_itself(page, start, publi
     await page.until(shows("#connection", "Connection lost"))
     await page.until(shows("#notice", "No connection to the server"))
     await page.until("document.querySelector('#overall').innerText === 'unknown'")
+    await page.until(shows("#venues-note", "No explanation: the server does not answer"))
     await publish([price_now(price="65001")])
     await start(listener=socket.create_server(at))
     await page.until(shows("#connection", "Live"))
