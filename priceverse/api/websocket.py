@@ -199,6 +199,8 @@ class Session:
         """Send what changes until the stream ends; return what tells of that. Raises CallError if it cannot begin."""
         broadcast, seats, client = self._doors.broadcast, self._doors.seats, self._head.client
         pairs = await self._doors.dispatcher.subscribe(call)
+        if stream.cancel_called:  # before it began: it needs no seat
+            return _end(stream_id, closed=False, expired=False)
         seats.check(client)
         seats.sit(client)
         self._calls -= 1  # it is a stream from here on, and not limited as a call
