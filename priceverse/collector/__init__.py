@@ -2,6 +2,6 @@
 
 `feed` keeps a `session` connected for ever; the session reads frames, `intake` lets pass what `admission` admits,
 `buffer` holds it, `publisher` writes it to the bus. `coverage` knows what is missing; `backfill` or `audit` fetch it
-from the venue's `history`, `losses` records what cannot be had. `vigil`, `subscription` and `reconnect` decide,
+from the venue's `history`, `losses` tells what cannot be had. `vigil`, `subscription` and `reconnect` decide,
 `ledger` counts, `serve` wires; `capture` keeps raw frames instead.
 """

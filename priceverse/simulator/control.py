@@ -54,7 +54,7 @@ def _begin(body: bytes, hub: Hub, now_ns: int) -> Response:
     try:
         order = msgspec.json.decode(body, type=Order)
     except msgspec.ValidationError as error:
-        return reply({"error": str(error)}, status=400)
+        return reply({"error": str(error), "known": [kind.value for kind in Kind]}, status=400)
     except msgspec.DecodeError as error:
         return reply({"error": f"not JSON: {error}"}, status=400)
     fault = Fault(

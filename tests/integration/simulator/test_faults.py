@@ -103,6 +103,7 @@ async def test_an_impossible_fault_is_refused(market, order):
     reply = await market.fault(**order)
     assert reply.status_code == 400
     assert reply.json()["error"]
+    assert "mute" in reply.json()["known"]
 
 
 async def test_a_fault_that_is_not_json_is_refused(market):
