@@ -31,7 +31,10 @@ def price_now(pair="btc-usd", price="64000.12345678", *, age_ms=0, **given):
 def limits(**given: Any) -> Limits:
     """Limits that tests can wait for."""
     deadlines = Deadlines(
-        head_s=given.pop("head_s", WAIT_S), idle_s=given.pop("idle_s", 75.0), send_s=0.5, linger_s=0.3
+        head_s=given.pop("head_s", WAIT_S),
+        idle_s=given.pop("idle_s", 75.0),
+        send_s=given.pop("send_s", 0.5),
+        linger_s=0.3,
     )
     return Limits(**({"farewell_s": 0.1, "grace_s": 1.0, "deadlines": deadlines} | given))
 

@@ -219,7 +219,8 @@ async def test_a_client_that_does_not_read_is_given_up(server, request_):
         await until(lambda: server.server.connections == 0)
 
 
-async def test_a_client_that_reads_slowly_gets_everything(server):
+async def test_a_client_that_reads_slowly_gets_everything(start):
+    server = await start(send_s=WAIT_S)
     async with await server.connect() as stream:
         await stream.send_all(post(b"big") + LAST)
         said = b""

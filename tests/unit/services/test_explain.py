@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from priceverse.model.explanation import Explanation, Reasons
 from priceverse.model.price import Excluded, Method, Source
+from priceverse.rpc.errors import CallError, Code
 from tests.fakes.ports import NOW_MS, a_price, a_rate
 
 PRICES = "PricesService@2.0.0"
@@ -103,3 +104,18 @@ async def test_wrong_questions(call):
 async def test_without_a_price_it_says_why_like_get_price(call, world):
     world.live.put(a_price(age_ms=300_000))
     assert (await call(PRICES, "explainPrice", pair="btc-usd")).code == "PRICE_1003"
+
+
+async def test_a_price_of_which_only_history_knows_is_explained_from_there(call, world):
+    """This process has not heard it: the row that getPrice would serve is the one that is explained."""
+    world.shared.prices["btc-usd"] = a_price(age_ms=1_000)
+    assert (await call(PRICES, "explainPrice", pair="btc-usd")).code == "PRICE_1002"
+    world.history.explanations = [a_row(2_000, WHY)]
+    said = await call(PRICES, "explainPrice", pair="btc-usd")
+    assert (said["live"], said["timestamp"], said["price"]) == (False, NOW_MS - 2_000, 63999.5)
+
+
+async def test_a_rate_that_cannot_be_read_has_no_day(call, world):
+    world.live.put(a_price("btc-rub", rate=a_rate().usd_rub))
+    world.shared.fault = CallError(Code.REDIS, "Redis is not available")
+    assert (await call(PRICES, "explainPrice", pair="btc-rub"))["rate"] == {"value": 78.2267}
