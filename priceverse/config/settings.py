@@ -174,7 +174,7 @@ class Aggregation(Section):
     lateness_ms: int = Field(5000, ge=0, le=60_000, description="How long a history row waits for late trades.")
     lease_ms: int = Field(10_000, ge=1000, le=60_000, description="An owner not heard of for so long loses its pairs.")
     candle_lateness_ms: int = Field(3_600_000, ge=0, le=86_400_000, description="An older trade enters no candle, ms.")
-    publish_interval_ms: int = Field(250, ge=20, le=10_000, description="Shortest time between live prices of a pair.")
+    publish_interval_ms: int = Field(250, ge=20, le=10_000, description="Shortest time between new prices of a pair.")
     heartbeat_ms: int = Field(1000, ge=100, le=30_000, description="A quiet pair's last price is published so often.")
     method: Method = Field(Method.VWAP, description="How venue prices become one.")
     min_sources: int = Field(1, ge=1, le=6, description="Fewer admitted venues give no price.")
