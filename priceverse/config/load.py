@@ -7,8 +7,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -158,10 +159,23 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> list[str]:
         if any(other.startswith(f"{key}.") for other, _ in faults):
             continue  # the parent only repeats what its member already said
         origin = _origin(key, origins)
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{origin}: {key}: unknown key{_instead_of(key)}")
+            continue
         came = "" if isinstance(fault["input"], dict) or "password" in key else f", got {str(fault['input'])[:60]!r}"
-        what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{origin}: {key or 'configuration'}: {what}{'' if what == 'unknown key' else came}")
+        lines.append(f"{origin}: {key or 'configuration'}: {fault['msg'].removeprefix('Value error, ')}{came}")
     return lines
+
+
+def _instead_of(key: str) -> str:
+    """Return which keys there are in the table of an unknown one: the one that is like it, else all."""
+    *path, name = key.split(".")
+    table: Any = Settings
+    for part in path:
+        table = table.model_fields[part].annotation if hasattr(table, "model_fields") else get_args(table)[-1]
+    allowed = sorted(getattr(table, "model_fields", ()))
+    like = get_close_matches(name, allowed, 1)
+    return f"; is {like[0]} meant?" if like else f"; allowed: {', '.join(allowed)}"
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str:

@@ -64,7 +64,10 @@ def test_a_new_pair_is_one_table(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[app]\nprot = 1\n", "app.prot: unknown key"),
+        ("[app]\nprot = 1\n", "app.prot: unknown key; is port meant?"),
+        ("[app]\nxyz = 1\n", "app.xyz: unknown key; allowed: environment, host, name, port"),
+        ("[api.rate_limit]\nstream = 1\n", "api.rate_limit.stream: unknown key; is streams meant?"),
+        ("[pairs.ltc-usd]\nsymbol = 1\n", "pairs.ltc-usd.symbol: unknown key; is symbols meant?"),
         ("[app]\nport = 70000\n", "app.port: Input should be less than or equal to 65535, got '70000'"),
         ("[exchange]\nenabled = []\n", "exchange: unknown key"),
         ("[pairs.btc-rub]\nderived_from = 'ltc-usd'\n", "pairs.btc-rub.derived_from is 'ltc-usd'"),
