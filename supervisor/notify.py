@@ -1,6 +1,7 @@
 """Tell systemd: READY, STATUS, WATCHDOG, RELOADING, STOPPING (sd_notify, without a library).
 
-The rule: without NOTIFY_SOCKET every call does nothing, and a manager that has gone is no fault of ours.
+The rule: without NOTIFY_SOCKET every call does nothing, and a manager that has gone is no fault of ours. One whose
+queue is full is waited for a moment where losing the word would mislead it; a status or a watchdog's beat is lost.
 """
 
 import contextlib
@@ -8,6 +9,8 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+
+_PATIENCE_S = 1.0
 
 
 class Notifier:
@@ -21,7 +24,7 @@ class Notifier:
         self._status = ""
 
     def ready(self) -> None:
-        self._send("READY=1")
+        self._send("READY=1", _PATIENCE_S)
 
     def status(self, line: str) -> None:
         """Show one line in `systemctl status`; sent only when it changes."""
@@ -33,16 +36,16 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}", _PATIENCE_S)
 
     def stopping(self) -> None:
-        self._send("STOPPING=1")
+        self._send("STOPPING=1", _PATIENCE_S)
 
-    def _send(self, message: str) -> None:
+    def _send(self, message: str, patience_s: float = 0.0) -> None:
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.setblocking(False)
+            sock.settimeout(patience_s)
             with contextlib.suppress(OSError):
                 sock.sendto(message.encode(), self._address)
 

@@ -1,15 +1,18 @@
 """What only a root process of its own can show: its death, a second one, systemd, reload."""
 
 import contextlib
+import math
 import os
 import signal
 import socket
 import sys
+import threading
 
 import pytest
 import trio
 
 from supervisor.ctl.client import Client
+from supervisor.notify import Notifier
 from tests.integration.supervisor.nurse import gone, interrupt
 
 AS_SYSTEMD = """
@@ -161,27 +164,57 @@ async def test_systemd_hears_of_ready_stopping_and_the_watchdog(nurse, tmp_path,
         raw.bind(address.replace("@", "\0"))
         raw.setblocking(False)
         heard = trio.socket.from_stdlib_socket(raw)
+        send, said = trio.open_memory_channel[bytes](math.inf)
         nurse.write(children={"a": {}})
         root = nurse.start(env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "400000"})
-        said: list[bytes] = []
 
-        async def hear(until: bytes) -> None:
-            with trio.fail_after(10):
-                while not said or not said[-1].startswith(until):
-                    said.append(await heard.recv(1000))
+        async def listen() -> None:  # all the time: the queue of such a socket is short
+            while True:
+                await send.send(await heard.recv(1000))
 
-        await hear(b"READY=1")
-        await hear(b"STATUS=1 of 1 children ready")
-        await hear(b"WATCHDOG=1")
-        interrupt(root, signal.SIGHUP)
-        await hear(b"RELOADING=1\nMONOTONIC_USEC=")
-        await hear(b"READY=1")
-        await ctl(nurse.control, "reload", dry_run=False)
-        await hear(b"RELOADING=1")
-        await hear(b"READY=1")
-        interrupt(root)
-        await hear(b"STOPPING=1")
-        assert await root.ended() == 0
+        async def hear(word: bytes) -> None:
+            with trio.fail_after(30):
+                while not (await said.receive()).startswith(word):
+                    pass
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            await hear(b"READY=1")
+            await hear(b"STATUS=1 of 1 children ready")
+            await hear(b"WATCHDOG=1")
+            interrupt(root, signal.SIGHUP)
+            await hear(b"RELOADING=1\nMONOTONIC_USEC=")
+            await hear(b"READY=1")
+            await ctl(nurse.control, "reload", dry_run=False)
+            await hear(b"RELOADING=1")
+            await hear(b"READY=1")
+            interrupt(root)
+            await hear(b"STOPPING=1")
+            assert await root.ended() == 0
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("is_read", "words"), [(True, [b"READY=1"]), (False, [])])
+def test_a_full_queue_of_the_manager_delays_what_matters_a_moment(tmp_path, monkeypatch, is_read, words):
+    monkeypatch.setattr("supervisor.notify._PATIENCE_S", 20.0 if is_read else 0.05)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        for _ in range(2000):
+            notifier.watchdog()  # beyond any queue: lost, without waiting
+        reader = threading.Timer(0.1, manager.recv, (1000,))
+        if is_read:
+            reader.start()
+        notifier.ready()
+        heard = []
+        manager.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                heard.append(manager.recv(1000))
+        if is_read:
+            reader.join()
+    assert [word for word in heard if word != b"WATCHDOG=1"] == words
 
 
 async def test_a_reload_before_all_are_ready_does_not_say_that_they_are(nurse, tmp_path):
