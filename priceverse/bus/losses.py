@@ -8,7 +8,7 @@ of a process loses none; one that is recorded twice is the same row.
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import redis
@@ -16,13 +16,30 @@ import redis
 from priceverse.bus import keys
 from priceverse.bus.client import RedisDoor, executed, pipeline
 from priceverse.log import get_logger
-from priceverse.model.loss import Loss
+from priceverse.model.exchange import Exchange
+from priceverse.model.loss import Loss, LossReason
+from priceverse.model.pair import PAIR
 
 MOST = 1000
 """So many are read at once."""
+LATEST_MS = 4_102_444_800_000  # 2100-01-01
 KEPT_MS = 3_600_000
 """For so long a collector can learn that a loss is recorded; if it asks later, it is recorded again."""
-_DECODER = msgspec.json.Decoder(Loss)
+
+
+class _Told(msgspec.Struct):
+    exchange: Exchange
+    pair: str
+    from_ms: Annotated[int, msgspec.Meta(ge=0)]
+    to_ms: Annotated[int, msgspec.Meta(lt=LATEST_MS)]
+    reason: LossReason
+
+    def __post_init__(self) -> None:
+        if self.from_ms >= self.to_ms or not PAIR.fullmatch(self.pair):
+            raise ValueError("it ends before it begins, or of no pair")
+
+
+_DECODER = msgspec.json.Decoder(_Told)
 
 
 async def tell(door: RedisDoor, losses: Iterable[Loss]) -> set[Loss]:
@@ -41,15 +58,20 @@ async def tell(door: RedisDoor, losses: Iterable[Loss]) -> set[Loss]:
 
 
 async def waiting(door: RedisDoor) -> dict[bytes, Loss]:
-    """Return losses that nobody has recorded yet, by their name there. Raises RedisUnavailable."""
+    """Return losses that nobody has recorded yet, by their name there; what is none is removed.
+
+    Raises RedisUnavailable.
+    """
     names: list[Any] = await door.run(lambda client: client.zrangebyscore(keys.LOSSES, 0, 0, start=0, num=MOST))
     found = {}
     for name in names:
         try:
-            found[name] = _DECODER.decode(name)
+            told = _DECODER.decode(name)
         except msgspec.DecodeError as error:  # not ours
             get_logger().warning("loss_unreadable", error=str(error))
             await door.run(partial(_remove, name))
+        else:
+            found[name] = Loss(told.exchange, told.pair, told.from_ms, told.to_ms, told.reason)
     return found
 
 

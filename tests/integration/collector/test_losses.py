@@ -1,5 +1,6 @@
 """What is lost for good is told at once, and stands in PostgreSQL with its time, whoever is away meanwhile."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -142,14 +143,24 @@ async def test_neither_postgresql_nor_redis_away_hides_a_loss_or_ends_anybody(
     nursery.cancel_scope.cancel()
 
 
-async def test_rubbish_beside_it_is_thrown_away(
-    database_settings: DatabaseSettings, redis_settings: Redis, losses: Losses, nursery: trio.Nursery
+def named(**changed: object) -> bytes:
+    """A loss as it stands in Redis, but for what is changed."""
+    usual = {"exchange": "kraken", "pair": "btc-usd", "from_ms": 1, "to_ms": 2, "reason": "absent"}
+    return json.dumps(usual | changed).encode()
+
+
+async def test_rubbish_beside_it_does_no_harm(
+    database_settings: DatabaseSettings, redis_settings: Redis, connect: Connect, losses: Losses, nursery: trio.Nursery
 ) -> None:
+    shapes = [b"", b"{", b"[]", b'{"exchange": 1}', b"\xff", b"[" * 9999]
+    values = [named(from_ms=3), named(from_ms=-(10**15)), named(to_ms=10**18), named(to_ms=10**400), named(reason="x")]
+    unknown = [named(exchange="mtgox"), named(pair="doge-usd"), named(pair="\x00")]
     with connect_redis(redis_settings) as client:
-        client.zadd(keys.LOSSES, dict.fromkeys([b"", b"{", b"[]", b'{"exchange": 1}', b"\xff"], 0))
+        client.zadd(keys.LOSSES, dict.fromkeys([*shapes, *values, *unknown], 0))
         losses.note("btc-usd", T0_MS, T0_MS + 2500, LossReason.FORGOTTEN)
         nursery.start_soon(losses.run, EVERY_S)
         async with housekeeping(database_settings, redis_settings):
             await recorded(losses)
-        assert client.zcard(keys.LOSSES) == 1
+        assert client.zcount(keys.LOSSES, 0, 0) == 0
+    assert connect().execute("SELECT exchange FROM gap").fetchall() == [("bybit",)]
     nursery.cancel_scope.cancel()
