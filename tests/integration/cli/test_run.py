@@ -50,7 +50,7 @@ def test_a_wrong_key_is_refused_with_file_and_key(tmp_path):
     file = tmp_path / "priceverse.toml"
     file.write_text("[app]\nprot = 1\n", encoding="utf-8")
     done = run(environment(), "--config", str(file))
-    assert (done.returncode, done.stderr) == (78, f"priceverse: {file}: app.prot: unknown key\n")
+    assert (done.returncode, done.stderr) == (78, f"priceverse: {file}: app.prot: unknown key; is port meant?\n")
 
 
 @pytest.fixture
