@@ -29,19 +29,25 @@ class Span:
 def spans(from_ms: int, until_ms: int, now_ms: int, retention: Retention, only: Interval | None = None) -> list[Span]:
     """Return the closed buckets of a range, each part at the finest interval still kept, oldest first.
 
-    `only` asks for one interval. Edges between intervals lie between UTC days.
+    `only` asks for one interval, where it is kept: older hours and days, made of trades, would be rolled up anew from
+    what an exchange says. Edges between intervals lie between UTC days.
     """
-    if only is not None:
-        return [span for span in [_whole(only, from_ms, min(until_ms, now_ms))] if span.buckets > 0]
-    hours_from = (now_ms - retention.candle_1hour_days * _DAY_MS) // _DAY_MS * _DAY_MS + _DAY_MS
-    fine_from = (now_ms - retention.candle_5min_days * _DAY_MS) // _DAY_MS * _DAY_MS + _DAY_MS
+    since = {interval: max(from_ms, kept_from_ms(interval, now_ms, retention)) for interval in Interval}
     edges = (
-        (Interval.DAY, from_ms, hours_from),
-        (Interval.HOUR, max(from_ms, hours_from), fine_from),
-        (Interval.FIVE_MINUTES, max(from_ms, fine_from), now_ms),
+        (Interval.DAY, now_ms if only else since[Interval.HOUR]),
+        (Interval.HOUR, now_ms if only else since[Interval.FIVE_MINUTES]),
+        (Interval.FIVE_MINUTES, now_ms),
     )
-    found = [_whole(interval, since, min(until_ms, end)) for interval, since, end in edges]
+    found = [
+        _whole(interval, since[interval], min(until_ms, end)) for interval, end in edges if only in (None, interval)
+    ]
     return [span for span in found if span.buckets > 0]
+
+
+def kept_from_ms(interval: Interval, now_ms: int, retention: Retention) -> int:
+    """Return since when all candles of an interval are kept, at the beginning of a UTC day; those of days for ever."""
+    days = {Interval.FIVE_MINUTES: retention.candle_5min_days, Interval.HOUR: retention.candle_1hour_days}
+    return (now_ms // _DAY_MS - days[interval] + 1) * _DAY_MS if interval in days else 0
 
 
 def holes(span: Span, starts: Sequence[int], most: int = PORTION) -> Iterator[Span]:

@@ -36,7 +36,11 @@ _OUTCOMES = {
 @click.option("--pair", "pairs", multiple=True, metavar="PAIR", help="Pair to fill, and what it needs. [all]")
 @click.option("--from", "since", type=_MOMENT, help="First moment, UTC. [30 days ago]")
 @click.option("--to", "until", type=_MOMENT, help="Last moment, UTC. [two hours ago: later ones may still get trades]")
-@click.option("--interval", type=click.Choice(list(Interval)), help="Candles to fill. [the finest that is kept]")
+@click.option(
+    "--interval",
+    type=click.Choice([interval.value for interval in Interval]),
+    help="Candles to fill. [the finest that is kept]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a pair.")
 @config_option
 def command(
@@ -63,6 +67,8 @@ def command(
     until_ms = _ms(until) if until else _ms(datetime.now(UTC))
     if from_ms >= until_ms:
         raise click.UsageError("--from is not before --to")
+    if since and interval:
+        _require_kept(settings, Interval(interval), from_ms)
     task = Wanted(wanted, from_ms, until_ms, Interval(interval) if interval else None)
     done = _run(settings, task, quiet=as_json)
     for filled in done:
@@ -71,6 +77,15 @@ def command(
             click.echo(f"  {fault}", err=True)
     if not all(filled.is_complete for filled in done):
         sys.exit(EXIT_UNAVAILABLE)
+
+
+def _require_kept(settings: "Settings", interval: Interval, from_ms: int) -> None:
+    from priceverse.backfill.plan import kept_from_ms  # noqa: PLC0415 - `--help` stays fast
+
+    kept_ms = kept_from_ms(interval, _ms(datetime.now(UTC)), settings.retention)
+    if from_ms < kept_ms:
+        kept = f"{datetime.fromtimestamp(kept_ms / 1000, UTC):%Y-%m-%d}"
+        raise click.UsageError(f"candles of {interval} are kept since {kept}: give a later --from, or no --interval")
 
 
 def _run(settings: "Settings", wanted: "Wanted", *, quiet: bool) -> list["Filled"]:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priceverse.backfill.plan import Span, holes, spans
+from priceverse.backfill.plan import Span, holes, kept_from_ms, spans
 from priceverse.config.settings import Retention
 from priceverse.model.candle import Interval
 
@@ -48,3 +48,11 @@ def test_one_interval_can_be_asked_for():
         Span(HOUR, TODAY - DAY.ms + HOUR.ms, NOW // HOUR.ms * HOUR.ms)
     ]
     assert spans(NOW - FIVE.ms, NOW, NOW, Retention(), DAY) == []
+
+
+def test_one_interval_is_asked_for_where_it_is_kept_only():
+    """Older hours and days are made of trades: what an exchange says of their five minutes must not replace them."""
+    rule = Retention(candle_5min_days=30)
+    (span,) = spans(TODAY - 100 * DAY.ms, NOW, NOW, rule, FIVE)
+    assert span.from_ms == kept_from_ms(FIVE, NOW, rule) == TODAY - 29 * DAY.ms
+    assert spans(TODAY - 100 * DAY.ms, TODAY - 60 * DAY.ms, NOW, rule, FIVE) == []
