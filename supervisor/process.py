@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import trio
 
@@ -141,7 +142,14 @@ def _fork(spec: ChildSpec, fds: Sequence[int], zygote: Zygote | None) -> tuple[i
     forked = zygote.fork(Order(spec.module, spec.argv[3:], environment(spec)), fds)
     if forked is None:
         return None
-    return forked.pid, lambda: os.waitstatus_to_exitcode(os.waitpid(forked.pid, 0)[1]), forked.fds
+    return forked.pid, partial(_wait, forked.pid), forked.fds
+
+
+def _wait(pid: int) -> int:
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:  # the zygote ended before it had a session of its own: it was ended and waited for too
+        return -signal.SIGKILL
 
 
 def _execute(spec: ChildSpec, fds: Sequence[int]) -> tuple[int, Wait, Sequence[int]]:

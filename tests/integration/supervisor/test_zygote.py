@@ -88,13 +88,27 @@ async def test_a_zygote_that_ends_while_it_forks_leaves_nothing_half_born(grove,
     waits = f"import os, signal, time\nos.waitpid = lambda *_: ({last_act}, os._exit(1))\n"  # a child is already there
     (tmp_path / "doomed.py").write_text(waits)
     path = f"{tmp_path}:{os.environ['PYTHONPATH']}"
+    before = children()
     await grove.plant(warm(), zygote=ZygoteSpec(modules=("supervisor.worker", "doomed"), env={"PYTHONPATH": path}))
     await grove.see("zygote_warm", times=2)
     assert words(grove.pid("c"), "cmdline")[:3] == [*ARGV]  # executed
-    assert {seen.pid for seen in all_processes() if parent(seen.pid) == os.getpid()} == {
-        grove.pid("c"),
-        zygote_pid(grove),
-    }
+    assert children() - before == {grove.pid("c"), zygote_pid(grove)}
+
+
+async def test_a_child_that_has_barely_begun_when_the_zygote_ends_is_one_that_died(grove, tmp_path):
+    """It has no session of its own yet, so it goes with the next one's birth; the root must bear that."""
+    (tmp_path / "doomed.py").write_text(
+        "import os, time\n"
+        "os.setsid = lambda: time.sleep(3600)\n"
+        "wait, births = os.waitpid, []\n"
+        "os.waitpid = lambda *each: os._exit(1) if births else (births.append(each), wait(*each))\n"
+    )
+    path = f"{tmp_path}:{os.environ['PYTHONPATH']}"
+    zygote = ZygoteSpec(modules=("supervisor.worker", "doomed"), env={"PYTHONPATH": path})
+    await grove.plant(warm("first"), warm("second"), zygote=zygote, settled=False)
+    assert (await grove.see("worker_exited", "first")).data["end"] == "SIGKILL"
+    await grove.see("worker_ready", "second")  # executed
+    assert await grove.fell() == 0
 
 
 async def test_a_zygote_of_another_version_gets_no_orders(grove, tmp_path):
