@@ -22,7 +22,7 @@ SCHEMA_WAIT_S = 30.0
 
 EXIT_FAULT = 1
 
-_LINE = {"self", "event", "child"}
+_LINE = {"self", "method_name", "event", "child", "exception", "stack"}
 
 Bound = Mapping[str, tuple[str, int]]
 
