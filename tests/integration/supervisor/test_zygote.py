@@ -35,6 +35,11 @@ def parent(pid: int) -> int:
         return 0
 
 
+def children() -> set[int]:
+    """Return the processes of ours, of which the suite may have begun some before."""
+    return {seen.pid for seen in all_processes() if parent(seen.pid) == os.getpid()}
+
+
 def zygote_pid(grove) -> int:
     return grove.seen("zygote_warm")[-1].data["pid"]
 
