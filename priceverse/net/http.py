@@ -105,7 +105,10 @@ class Fetcher(trio.abc.AsyncResource):
 
     def _redirected(self, request: httpx.Request, response: httpx.Response, where: str) -> httpx.Request:
         """Return the request that a redirect asks for."""
-        target = request.url.join(response.headers["location"])
+        try:
+            target = request.url.join(response.headers["location"])
+        except ValueError:  # what httpx takes for a URL, the standard library need not
+            raise NetError(where, "redirects to no URL") from None
         if origin(str(target)) != where:
             raise NetError(where, "redirects to another host")
         keeps = response.status_code in _KEEPING_METHOD

@@ -66,6 +66,7 @@ async def test_a_body_of_exactly_the_bound(nursery: trio.Nursery) -> None:
         (reply(b"", "Location: http://example.org/", status="302 Found"), "redirects to another host", None, None),
         (reply(b"", f"Location: https://{HOST}/", status="302 Found"), "redirects to another host", None, None),
         (reply(b"", "Location: http://xn--zzz-.org/", status="302 Found"), "redirects to another host", None, None),
+        (reply(b"", "Location: http:////]", status="302 Found"), "redirects to no URL", None, None),
         (
             reply(gzip.compress(bytes(10_000)), "Content-Encoding: gzip"),
             "a compressed reply, which was not asked for",
