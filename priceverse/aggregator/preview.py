@@ -35,11 +35,13 @@ class Preview:
         self._door = door
         self._wake = wake
         self._grid = replace(plan.grid(settings), candle_lateness_ms=0)  # an hour less to read
+        self._wanted: set[str] = set()
 
     @asynccontextmanager
     async def of(self, pairs: Collection[str], rates: Rates) -> AsyncIterator[None]:
         """Price `pairs` as long as the block lasts, those of them that are not given up before."""
         self._desk.rates = rates
+        self._wanted = set(pairs)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._run, pairs)
             try:
@@ -49,7 +51,8 @@ class Preview:
                 nursery.cancel_scope.cancel()
 
     def give_up(self, pairs: Collection[str]) -> None:
-        """Price these pairs no more."""
+        """Price these pairs no more, nor those of them that are being read yet: a read outlives its cancellation."""
+        self._wanted.difference_update(pairs)
         for pair in pairs:
             self._desk.seats.pop(pair, None)
 
@@ -61,9 +64,10 @@ class Preview:
             position = self._grid.position_at(now_ms() - self._grid.interval_ms)  # the window of now is a whole one
             own = self._followed(PairPricer(plan.market(self._settings, pair), self._grid, position), position)
             await own.catch_up(self._door)
-            self._desk.seats[pair] = Seat(own.pricer, self._settings.derived_pairs(pair))
-            self._wake()
-            followed.append(own)
+            if pair in self._wanted:
+                self._desk.seats[pair] = Seat(own.pricer, self._settings.derived_pairs(pair))
+                self._wake()
+                followed.append(own)
         while True:
             await trio.sleep(READ_EVERY_S)
             for each in followed:
