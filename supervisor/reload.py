@@ -49,6 +49,12 @@ class Plan:
         """Return those replaced for their settings only: they may be able to take them live."""
         return tuple(name for name, changed in self.replaced.items() if _heads(changed) & _PROCESS == {"settings"})
 
+    def with_replaced(self, behind: Mapping[str, tuple[str, ...]]) -> "Plan":
+        """Return the plan with what is still due of an earlier one; what is new altogether is not behind."""
+        due = {name: changed for name, changed in behind.items() if name not in self.added}
+        both = {name: (*due.get(name, ()), *self.replaced.get(name, ())) for name in sorted(due.keys() | self.replaced)}
+        return replace(self, replaced={name: tuple(dict.fromkeys(changed)) for name, changed in both.items()})
+
     def with_live(self, taken: Collection[str]) -> "Plan":
         """Return the plan with those of `taken` changed live instead of replaced."""
         live = {name: changed for name, changed in self.replaced.items() if name in taken}
@@ -135,8 +141,7 @@ class Reloader:
                 new = self._new()
                 made, effective = plan(self._tree.spec, new), self._effective(new)
                 parts = _parts(new)
-                behind = {name: changed for name, changed in self._behind.items() if name in parts}
-                made = replace(made, replaced=behind | dict(made.replaced))
+                made = made.with_replaced({name: self._behind[name] for name in self._behind.keys() & parts.keys()})
                 made = made.with_live([name for name in made.resettled if await self._takes(parts[name], dry_run=True)])
                 if not dry_run:
                     await self._carry_out(made, effective)

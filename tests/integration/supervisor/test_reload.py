@@ -184,6 +184,30 @@ async def test_a_roll_that_fails_holds_up_nobody_and_is_due_again(grove, configu
     assert (await grove.running.reloader.reload(True))["replaced"] == {}
 
 
+async def test_what_is_due_again_is_not_forgotten_over_settings_taken_live(grove, configured):
+    pool = PoolSpec(name="p", template=child("t"), size=1)
+    configuration = await configured(pools=(pool,), intensity=Intensity(restarts=0))
+    broken = replace(pool, template=child("t", argv=("/no/such/program",)))
+    configuration.change(pools=(broken,))
+    with pytest.raises(ControlError, match="did not get ready"):
+        await grove.running.reloader.reload(False)
+    configuration.change(pools=(replace(broken, template=replace(broken.template, settings={"manner": "other"})),))
+    assert (await grove.running.reloader.reload(True))["replaced"] == {
+        "p": ["argv", "settings.manner", "settings.with"]
+    }
+
+
+async def test_a_pool_that_is_due_again_may_become_a_child(grove, configured):
+    pool = PoolSpec(name="p", template=child("t"), size=1)
+    configuration = await configured(pools=(pool,), intensity=Intensity(restarts=0))
+    configuration.change(pools=(replace(pool, template=child("t", argv=("/no/such/program",))),))
+    with pytest.raises(ControlError, match="did not get ready"):
+        await grove.running.reloader.reload(False)
+    configuration.change(pools=(), children=(child("p"),))
+    await grove.running.reloader.reload(False)
+    await grove.until(lambda: grove.state("p") == "ready")
+
+
 async def test_policies_change_live(grove, configured):
     configuration = await configured(children=(child("a"),))
     configuration.change(backoff=replace(QUICK, max_s=0.1))
