@@ -295,7 +295,8 @@ class Answers:
 
 
 def _shown(event: Mapping[str, object]) -> dict[str, object]:
-    return {"version": 1, **event}
+    first = {"version": 1}
+    return first | dict(event) | first  # as in the event itself: no data of a child's may hide it
 
 
 def _named(slots: Sequence[Slot]) -> dict[str, object]:

@@ -293,6 +293,14 @@ async def test_a_follower_that_lags_learns_how_much_it_lost():
         assert [(await anext(shown))["event"] for _ in range(2)] == ["e1", "events_lost"]
 
 
+async def test_data_of_an_event_does_not_hide_the_version():
+    history = History()
+    history.add(Event(name="said", at_ms=1, child="c", data={"version": "0.1", "n": 2}))
+    async with contextlib.aclosing(history.show({"follow": False})) as shown:
+        event = await anext(shown)
+    assert (next(iter(event)), event["version"], event["n"]) == ("version", 1, 2)
+
+
 async def test_several_requests_on_one_connection(busy, path):
     replies = await raw(path, b'{"command": "version"}\n{"command": "status"}\n{"command": "version"}')
     assert [reply["ok"] for reply in replies] == [True, True, True]
