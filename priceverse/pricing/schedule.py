@@ -60,8 +60,11 @@ class Grid:
         return self.floor_ms(self.belongs_to(position.instant_ms)) - SKEW_MS
 
     def spent_before_ms(self, position: Position) -> int:
-        """Return the stream time before which no entry matters to rows and candles after `position`."""
-        return position.instant_ms - max(self.window_ms, SKEW_MS)
+        """Return the stream time before which no entry matters to rows and candles after `position`.
+
+        In the next window are trades of clocks ahead of Redis's that came before it begins.
+        """
+        return position.instant_ms - self.window_ms - SKEW_MS
 
     def floor_ms(self, instant_ms: int) -> int:
         """Return how old a trade may be that arrives before an instant is complete, and after the one before it is."""

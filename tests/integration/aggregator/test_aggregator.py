@@ -117,9 +117,9 @@ async def test_what_the_next_owner_needs_stays_unacknowledged(settings, door, ma
     for _ in range(3):
         await market.trade("usdt-usd")
     read, _ = await TradeReader(door, "me").read(["usdt-usd"], {})
-    after_ms = read["usdt-usd"].last.ms + 1
-    for instant_ms, pending in ((after_ms, 3), (after_ms + SKEW_MS, 0)):
-        await history.acknowledge(door, plan.grid(settings), {"usdt-usd": Position(instant_ms + 5000, instant_ms)})
+    after_ms, grid = read["usdt-usd"].last.ms + 1, plan.grid(settings)
+    for instant_ms, pending in ((after_ms + SKEW_MS, 3), (after_ms + grid.window_ms + SKEW_MS, 0)):
+        await history.acknowledge(door, grid, {"usdt-usd": Position(instant_ms + 5000, instant_ms)})
         assert (await group.backlog(door, ["usdt-usd"]))["usdt-usd"].pending == pending
 
 

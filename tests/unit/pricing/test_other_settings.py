@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 from random import Random
 
@@ -128,3 +129,20 @@ def test_a_clock_of_redis_that_steps_back_costs_no_trade(seed):
     before = run(stuck, GRID, GRID.position_at(START), step_ms + back_ms + 1)
     after = run(stuck, GRID, before[-1].until, END)
     assert candles([*before, *after]) == candles(run(entries, GRID, GRID.position_at(START), END))
+
+
+@pytest.mark.parametrize(
+    "change", [*CHANGES, {"interval_ms": 1_000}, {"interval_ms": 1_000, "window_ms": 1_000}], ids=str
+)
+def test_what_is_spent_is_in_no_row_and_no_candle_to_come(change):
+    """It may be trimmed. Trades are as early, and as late, as they may be."""
+    grid, random = replace(GRID, **change), Random(1)
+    entries = [
+        Entry((at_ms, 0), "kraken", str(at_ms), Decimal(100), Decimal(1), at_ms + SKEW_MS - ahead_ms, at_ms)
+        for at_ms in range(START, START + LENGTH, 300)
+        for ahead_ms in [random.choice([1, 2_000, 20_000])]
+    ]
+    position = run(entries, grid, grid.position_at(START), START + LENGTH // 2)[-1].until
+    left = [entry for entry in entries if entry.id[0] >= grid.spent_before_ms(position)]
+    assert len(left) < len(entries)
+    assert run(left, grid, position, END) == run(entries, grid, position, END)
