@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
 from priceverse.lean import without
@@ -62,6 +63,8 @@ class _Sink:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
+        if isinstance(file, TextIOWrapper):  # what is no text, as in a file's name, is escaped as JSON does it
+            file.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> None:
         with suppress(OSError):

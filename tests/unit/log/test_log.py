@@ -4,6 +4,7 @@ import errno
 import importlib
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -92,3 +93,10 @@ class Full(io.StringIO):
 def test_a_line_that_cannot_be_written_ends_nobody():
     log.configure(file=Full(), child="root", role="root")
     log.get_logger().info("started")
+
+
+def test_text_that_is_no_text_ends_nobody_and_is_still_json():
+    raw = io.BytesIO()
+    log.configure(file=io.TextIOWrapper(raw, encoding="utf-8"), child="root", role="root")
+    log.get_logger().info("started", path=os.fsdecode(b"\xff"))
+    assert json.loads(raw.getvalue())["path"] == "\udcff"
