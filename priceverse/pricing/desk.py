@@ -63,6 +63,7 @@ class Seat:
     epoch: int = 0
     restored: tuple[Price, ...] = ()  # from before our time, repeated until there is a price of our own
     judged: Verdict | None = None  # the last verdict
+    judged_ms: int | None = None
     priced: tuple[Verdict, Moment] | None = None  # the last one with an index
     published_ms: int | None = None
     rate_fault: RateFault | None = None
@@ -71,7 +72,7 @@ class Seat:
     def since_ms(self) -> int | None:
         """From when the pace counts, None for at once: what is new waits for what was new, not for a repetition."""
         is_new = self.pricer.fresh and self.published_ms is not None
-        return self.priced[1].computed_ms if is_new and self.priced else self.published_ms
+        return self.judged_ms if is_new else self.published_ms
 
 
 class Desk:
@@ -158,6 +159,7 @@ class Desk:
         pricer = seat.pricer
         waiting_since_ms, pricer.waiting_since_ms = pricer.waiting_since_ms, None
         needed = self.reference is not None and pricer.market.needs_conversion
+        seat.judged_ms = now_ms
         seat.judged = pricer.verdict(now_ms, self.reference.now(now_ms) if self.reference and needed else None)
         if seat.judged.index is not None:
             before = max([price.sequence for price in seat.restored], default=0)

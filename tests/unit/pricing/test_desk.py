@@ -236,6 +236,18 @@ def test_new_trades_do_not_wait_for_a_price_that_was_only_repeated():
     assert second.prices[0].as_of_ms == START + 1015
 
 
+def test_new_trades_that_make_no_price_keep_the_pace_too():
+    """They are of the window that was, and no more in that of now."""
+    desk = a_desk_with_one_trade()
+    desk.due(START + 10)
+    feed(desk.seats["btc-usd"].pricer, [entry(START + 31_000, START + 1)])
+    assert desk.due(START + 31_010)
+    feed(desk.seats["btc-usd"].pricer, [entry(START + 31_020, START + 1_015)])
+    assert desk.seats["btc-usd"].pricer.fresh
+    assert desk.due(START + 31_259) == []
+    assert desk.due(START + 31_260)
+
+
 def test_an_empty_window_keeps_the_last_price_and_lets_it_age():
     desk = a_desk_with_one_trade()
     (first,) = desk.due(START + 10)
