@@ -162,7 +162,8 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> list[str]:
         if fault["type"] == "extra_forbidden":
             lines.append(f"{origin}: {key}: unknown key{_instead_of(key)}")
             continue
-        came = "" if isinstance(fault["input"], dict) or "password" in key else f", got {str(fault['input'])[:60]!r}"
+        is_private = isinstance(fault["input"], dict) or "password" in key or "secret" in key
+        came = "" if is_private else f", got {str(fault['input'])[:60]!r}"
         lines.append(f"{origin}: {key or 'configuration'}: {fault['msg'].removeprefix('Value error, ')}{came}")
     return lines
 

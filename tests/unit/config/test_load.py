@@ -139,9 +139,13 @@ def test_the_address_for_clients_is_no_key():
     assert load(environ={"PRICEVERSE_URL": "https://prices.example.org"}).origins == {}
 
 
-def test_a_wrong_password_never_shows_in_the_refusal(tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    ["[redis]\npassword = 12345678", "[redis]\nsentinel_password = [12345678]", "[alerts]\nwebhook_secret = 12345678"],
+)
+def test_a_wrong_secret_never_shows_in_the_refusal(tmp_path, text):
     with pytest.raises(ConfigError) as raised:
-        load(write(tmp_path, "[redis]\npassword = 12345678\n"), environ={})
+        load(write(tmp_path, f"{text}\n"), environ={})
     assert "12345678" not in str(raised.value)
 
 
