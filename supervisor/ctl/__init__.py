@@ -85,7 +85,7 @@ def _built(command: Command, name: str) -> click.Command:
         try:
             context.exit(_run(context, choice, command, given))
         except Refused as refused:
-            if isinstance(refused, Unreachable) and _is_end(command, given):
+            if isinstance(refused, Unreachable) and not refused.is_alive and _is_end(command, given):
                 context.exit(0)
             click.echo(f"{context.command_path}: {refused}", err=True)
             context.exit(refused.code)

@@ -27,10 +27,12 @@ class Refused(Exception):  # noqa: N818 -- what happened, not a fault of ours
 
 
 class Unreachable(Refused):
-    """Nobody answers on the control socket."""
+    """Nobody answers on the control socket. `is_alive`: somebody has it, but is silent."""
 
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"no daemon answers on {path}: {why}", UNREACHABLE)
+    def __init__(self, path: Path, why: OSError | str) -> None:
+        text = why if isinstance(why, str) else why.strerror or str(why)
+        super().__init__(f"no daemon answers on {path}: {text}", UNREACHABLE)
+        self.is_alive = isinstance(why, TimeoutError | BlockingIOError)
 
 
 class Client:
@@ -49,7 +51,7 @@ class Client:
             raise Refused(f"not allowed to talk to the daemon on {path}", DENIED) from fault
         except OSError as fault:
             self._sock.close()
-            raise Unreachable(path, fault.strerror or str(fault)) from fault
+            raise Unreachable(path, fault) from fault
         self._replies = self._sock.makefile("rb")
 
     def __enter__(self) -> Self:
@@ -77,7 +79,7 @@ class Client:
             while line := self._replies.readline():
                 yield _result(line)
         except OSError as fault:
-            raise Unreachable(self._path, fault.strerror or str(fault)) from fault
+            raise Unreachable(self._path, fault) from fault
 
 
 def _result(line: bytes) -> Any:  # noqa: ANN401 -- JSON

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -209,6 +210,16 @@ async def test_wait_for_stopped_ends_well_when_the_daemon_ends(ctl, grove):
     await grove.ended.wait()
     waited.append(await ctl("wait", "--for", "stopped", "--timeout", "20"))
     assert [shown.exit_code for shown in waited] == [0, 0]
+
+
+async def test_a_daemon_that_is_silent_has_not_stopped(path, monkeypatch):
+    monkeypatch.setattr("supervisor.ctl.LOOK_S", 0.1)
+    words = ["wait", "--for", "stopped", "--timeout", "0.1"]
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        shown = await trio.to_thread.run_sync(lambda: CliRunner().invoke(group(lambda: path), words))
+    assert (shown.exit_code, "timed out" in shown.output) == (4, True)
 
 
 async def test_wait_waits_for_the_daemon_to_come_up(grove, path):
