@@ -41,7 +41,7 @@ FAREWELL_S = 0.1
 """So long the streams have to tell their clients that this process leaves."""
 
 MAX_CALLS = 64
-"""Of one connection at once; it has more than that in HTTP's turn-by-turn way only by being an attack."""
+"""Of one connection at once, pings too; it has more than that in HTTP's turn-by-turn way only by being an attack."""
 
 GOING_AWAY, POLICY, TRY_LATER = 1001, 1008, 1013
 _TEXT = 0x81
@@ -150,9 +150,7 @@ class Session:
 
     def _hear(self, body: bytes, nursery: trio.Nursery) -> None:
         word = _word(body)
-        if word.type == "ping":
-            nursery.start_soon(self._say, _Word(word.id, "pong"))
-        elif word.type == "cancel":
+        if word.type == "cancel":
             stream = self._streams.get(word.id or "")
             if stream is not None:
                 stream.cancel()
@@ -160,7 +158,10 @@ class Session:
             self._code = TRY_LATER
         else:
             self._calls += 1
-            self._begin(body, nursery)
+            if word.type == "ping":
+                nursery.start_soon(self._end_call, envelope.encode(_Word(word.id, "pong")))
+            else:
+                self._begin(body, nursery)
 
     def _begin(self, body: bytes, nursery: trio.Nursery) -> None:
         """Begin to answer a call. A stream is known by its id at once: what cancels it may come right behind."""
@@ -228,9 +229,6 @@ class Session:
         while True:
             await trio.sleep(PING_S)
             await self._write(PING)
-
-    async def _say(self, message: object) -> None:
-        await self._write(frame(envelope.encode(message)))
 
     def _rest(self) -> None:
         """Begin to count idle time anew, if there is any."""

@@ -380,12 +380,13 @@ def unframed(said):
         said = said[at + size :]
 
 
-async def test_who_says_too_much_at_once_is_sent_away_and_forgotten(handler, monkeypatch):
-    """More messages than wait for the session when it ends: nobody will ever hear them."""
+@pytest.mark.parametrize("message", [CALL, {"type": "ping"}], ids=["calls", "pings"])
+async def test_who_says_too_much_at_once_is_sent_away_and_forgotten(handler, monkeypatch, message):
+    """More messages than wait for the session when it ends: nobody will ever hear them, and no answer is kept."""
     monkeypatch.setattr(websocket, "MAX_CALLS", 0)
     async with raw(handler) as stream:
         await shake_hands(stream)
-        await stream.send_all(masked(json.dumps({"id": "1", **CALL}).encode()) * 500)
+        await stream.send_all(masked(json.dumps({"id": "1", **message}).encode()) * 500)
         assert (await read_all(stream)).startswith(b"\x88\x02" + (1013).to_bytes(2))
         await until(lambda: handler.connections == 0)
 
