@@ -48,6 +48,7 @@ $(READY): requirements.txt pyproject.toml priceverse/web/package-lock.json
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.txt \
 		|| $(PIP) --require-hashes --requirement requirements.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib priceverse supervisor # whoever runs it may not write here
 	@$(BIN)/python -m priceverse.web.fetch --dev
 	@touch $(READY)
 
