@@ -67,10 +67,12 @@ class Root(ABC):
     """A supervisor with `size` children c0, c1, …, or with a pool of so many that serves `port`."""
 
     title: str
+    path = ""
+    """PYTHONPATH: none for peers, of whom one has a package of our name."""
 
     def __init__(self, folder: Path, ears: Ears, size: int, *, port: int = 0, env: Mapping[str, str] | None = None):
         self.folder, self.ears, self.size, self.port = folder, ears, size, port
-        self._env = os.environ | (env or {})
+        self._env = os.environ | {"PYTHONPATH": self.path} | (env or {})
         self._log = (folder / "log").open("ab")
         self.prepare()
 
@@ -121,6 +123,7 @@ class Root(ABC):
 
 class Ours(Root):
     title = "this supervisor"
+    path = str(Path(__file__).parents[3])
 
     def prepare(self) -> None:
         self.control = self.folder / "control.sock"
