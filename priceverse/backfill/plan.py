@@ -33,14 +33,14 @@ def spans(from_ms: int, until_ms: int, now_ms: int, retention: Retention, only: 
     what an exchange says. Edges between intervals lie between UTC days.
     """
     since = {interval: max(from_ms, kept_from_ms(interval, now_ms, retention)) for interval in Interval}
-    edges = (
-        (Interval.DAY, now_ms if only else since[Interval.HOUR]),
-        (Interval.HOUR, now_ms if only else since[Interval.FIVE_MINUTES]),
-        (Interval.FIVE_MINUTES, now_ms),
-    )
-    found = [
-        _whole(interval, since[interval], min(until_ms, end)) for interval, end in edges if only in (None, interval)
-    ]
+    ends = {
+        Interval.DAY: since[Interval.HOUR],
+        Interval.HOUR: since[Interval.FIVE_MINUTES],
+        Interval.FIVE_MINUTES: now_ms,
+    }
+    if only:
+        ends = {only: now_ms}
+    found = [_whole(interval, since[interval], min(until_ms, end)) for interval, end in ends.items()]
     return [span for span in found if span.buckets > 0]
 
 
